@@ -1,0 +1,35 @@
+//! The words of Lambent: identities, configuration, descriptors and limits that
+//! every other crate speaks. Layer 0.
+//!
+//! The wall: no IO, no async, no clock, and nothing of the public wire format.
+//! What a client sends or sees is translated in `aws-api` and at the edges.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod arn;
+pub mod function;
+pub mod ids;
+pub mod invariant;
+pub mod limits;
+pub mod manifest;
+pub mod payload;
+pub mod pool_key;
+pub mod reason;
+pub mod report;
+pub mod time;
+
+pub use arn::{FunctionRef, Qualifier};
+pub use function::{FunctionConfig, FunctionState, Runtime};
+pub use ids::{
+    AccountId, EnvId, Epoch, FrontendId, FunctionName, LeaseId, ManagerId, Region, RequestId,
+    RingVersion, SlotId, TenantId, VersionId, WorkerId,
+};
+pub use invariant::Invariant;
+pub use manifest::{ChunkId, Manifest, RootId};
+pub use payload::{Digest, PayloadPlace, PayloadRef};
+pub use pool_key::{Class, CpuClass, KeyHash, PoolKey};
+pub use reason::Reason;
+pub use report::{Arm, ErrorClass, ExecutionReport};
+pub use time::{Now, Span};

@@ -1,0 +1,91 @@
+//! Every limit that more than one crate knows, with its source. A limit's
+//! reaction stands beside it: what is refused, and how.
+
+use crate::time::Span;
+
+// Names (published service model).
+pub const FUNCTION_NAME_CHARS_MAX: usize = 64; // longer: ValidationException
+pub const TENANT_ID_CHARS_MAX: usize = 256; // longer: InvalidParameterValueException
+
+// Sizes (AWS quotas).
+/// Request and response of a synchronous call; above it 413.
+pub const PAYLOAD_SYNC_BYTES_MAX: u64 = 6 * 1024 * 1024;
+/// What a runtime may answer: AWS allows the sync payload and 100 bytes.
+pub const RESPONSE_BYTES_MAX: u64 = PAYLOAD_SYNC_BYTES_MAX + 100;
+/// A streamed response; above it the stream ends with an error.
+pub const RESPONSE_STREAM_BYTES_MAX: u64 = 200 * 1024 * 1024;
+/// Body of a control request (CreateFunction with its zip); above it 413.
+pub const CONTROL_BODY_BYTES_MAX: u64 = 70_167_211;
+/// Zip in the request; above it RequestEntityTooLargeException.
+pub const ZIP_BYTES_MAX: u64 = 52_428_800;
+/// Unzipped code; above it InvalidParameterValueException.
+pub const UNZIPPED_BYTES_MAX: u64 = 262_144_000;
+/// Entries of one zip; above it InvalidParameterValueException. Ours.
+pub const ZIP_ENTRIES_MAX: usize = 100_000;
+/// Environment variables together; above it InvalidParameterValueException.
+pub const ENVIRONMENT_BYTES_MAX: usize = 4 * 1024;
+/// Client context, base64; above it 400.
+pub const CLIENT_CONTEXT_CHARS_MAX: usize = 3583;
+/// Log tail returned with an answer; older bytes are cut.
+pub const LOG_TAIL_BYTES: usize = 4 * 1024;
+/// One log line kept; the rest of a longer line is cut into further lines.
+pub const LOG_LINE_BYTES_MAX: usize = 256 * 1024;
+/// Headers of one request; above it 431.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+// Functions (AWS quotas).
+pub const MEMORY_MB_MIN: u32 = 128;
+pub const MEMORY_MB_MAX: u32 = 10_240;
+pub const MEMORY_MB_DEFAULT: u32 = 128;
+/// Memory that brings one whole processor.
+pub const MEMORY_MB_PER_CPU: u32 = 1_769;
+pub const TIMEOUT_SECS_MAX: u32 = 900;
+pub const TIMEOUT_SECS_DEFAULT: u32 = 3;
+pub const SCRATCH_MB_MIN: u32 = 512;
+pub const SCRATCH_MB_MAX: u32 = 10_240;
+
+// Concurrency (AWS quotas).
+pub const ACCOUNT_CONCURRENCY_DEFAULT: u32 = 1_000;
+/// Reserving so that fewer stay unreserved is refused (400).
+pub const UNRESERVED_CONCURRENCY_MIN: u32 = 100;
+/// New environments of a function at once; then `CREATE_TOKENS_PER_SEC`.
+pub const CREATE_TOKENS_MAX: u32 = 1_000;
+pub const CREATE_TOKENS_PER_SEC: u32 = 100;
+/// Requests per second for each unit of concurrency; above it 429.
+pub const RPS_PER_CONCURRENCY: u32 = 10;
+
+// Phases (AWS documentation).
+/// Init of an on-demand environment; then it is retried under the function's timeout.
+pub const INIT_TIMEOUT: Span = Span::secs(10);
+/// Processes in one sandbox; above it fork answers EAGAIN.
+pub const SANDBOX_PIDS_MAX: u32 = 1_024;
+
+// Leases and reuse (our defaults).
+/// An environment lease not started by then returns to the book (I2).
+pub const ENV_LEASE_TTL: Span = Span::secs(2);
+/// A concurrency lease not renewed by then is free again (I4).
+pub const CONCURRENCY_LEASE_TTL: Span = Span::secs(15);
+/// An environment idle for so long is retired.
+pub const IDLE_TTL: Span = Span::secs(600);
+/// Probes of one acquire; the last may create.
+pub const PROBES_MAX: u32 = 3;
+/// Time for the probes of one acquire.
+pub const PROBE_BUDGET: Span = Span::millis(5);
+/// What one probe costs, for the stop rule.
+pub const PROBE_COST: Span = Span::millis(1);
+/// Environments that one manager holds for one provisioned group.
+pub const PROVISIONED_PER_MANAGER: u32 = 5;
+/// Calls of one client at one manager before it throttles.
+pub const CLIENT_CAP_PER_MANAGER: u32 = 10;
+/// Attempts of one synchronous request over all causes (I8).
+pub const ATTEMPTS_MAX: u32 = 2;
+
+// Queues between tasks (ours).
+/// Messages waiting at one role; a full queue makes the sender wait.
+pub const ROLE_QUEUE_MAX: usize = 4_096;
+/// Chunks of a streamed body in flight; a full queue stops the reader.
+pub const BODY_QUEUE_MAX: usize = 16;
+/// Log lines waiting for the log file; above it lines are dropped and counted.
+pub const LOG_QUEUE_MAX: usize = 16_384;
+/// Callers that wait for a place in one key's book; above it 429 or 503.
+pub const WAITERS_MAX: usize = 10_000;
