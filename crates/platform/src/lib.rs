@@ -1,1 +1,19 @@
-//! Skeleton.
+//! The ground that shells stand on: the only home of clock, entropy, named tasks,
+//! transport between roles, listeners, telemetry and shutdown.
+//!
+//! The wall: it knows nothing of functions, leases or rings.
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod clock;
+pub mod entropy;
+pub mod listen;
+pub mod tasks;
+pub mod telemetry;
+pub mod transport;
+
+pub use body::Body;
+pub use clock::Clock;
+pub use entropy::Entropy;
+pub use tasks::{TaskKind, Tasks};
+pub use transport::{Call, Caller, Inbox, Mail};

@@ -1,0 +1,117 @@
+//! Named tasks. Each has a kind, and the kind says what follows when the task
+//! panics and when the process is asked to stop. Nothing else may spawn.
+
+#![allow(clippy::disallowed_methods)] // this is the home of spawn
+
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// A role's owner. Without it the process cannot serve: a panic stops it.
+    Role,
+    /// Accepts connections. As a role.
+    Listener,
+    /// One connection. A panic ends that connection only.
+    Connection,
+    /// One execution environment. A panic ends that environment only.
+    Environment,
+    /// Work nobody waits for. A panic is logged.
+    Background,
+}
+
+impl TaskKind {
+    const fn stops_process(self) -> bool {
+        match self {
+            TaskKind::Role | TaskKind::Listener => true,
+            TaskKind::Connection | TaskKind::Environment | TaskKind::Background => false,
+        }
+    }
+}
+
+/// Why the process stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Somebody asked for it.
+    Asked,
+    /// A task without which nothing works has failed.
+    Failed { task: &'static str },
+}
+
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    stop: Arc<watch::Sender<Option<Stop>>>,
+}
+
+impl Default for Tasks {
+    fn default() -> Tasks {
+        Tasks { stop: Arc::new(watch::Sender::new(None)) }
+    }
+}
+
+impl Tasks {
+    pub fn spawn<F>(&self, kind: TaskKind, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let tasks = self.clone();
+        tokio::spawn(async move {
+            if AssertUnwindSafe(future).catch_unwind().await.is_ok() {
+                return;
+            }
+            tracing::error!(task = name, ?kind, "a task panicked");
+            if kind.stops_process() {
+                tasks.stop(Stop::Failed { task: name });
+            }
+        });
+    }
+
+    /// Runs blocking work on the pool for it.
+    pub async fn blocking<T, F>(&self, name: &'static str, work: F) -> Result<T, WorkPanicked>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        tokio::task::spawn_blocking(work).await.map_err(|_| WorkPanicked(name))
+    }
+
+    /// The first reason stays.
+    pub fn stop(&self, why: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert(why);
+            first
+        });
+    }
+
+    /// Ends when the process is to stop.
+    pub async fn stopped(&self) -> Stop {
+        let mut stop = self.stop.subscribe();
+        let why = stop.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        why.unwrap_or(Stop::Asked)
+    }
+}
+
+/// Blocking work did not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} panicked")]
+pub struct WorkPanicked(pub &'static str);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_role_that_panics_stops_the_process_and_a_connection_does_not() {
+        let tasks = Tasks::default();
+        tasks.spawn(TaskKind::Connection, "connection", async { panic!("one client") });
+        tokio::task::yield_now().await;
+        assert_eq!(tasks.stopped().now_or_never(), None);
+        tasks.spawn(TaskKind::Role, "manager", async { panic!("the book") });
+        assert_eq!(tasks.stopped().await, Stop::Failed { task: "manager" });
+        tasks.stop(Stop::Asked);
+        assert_eq!(tasks.stopped().await, Stop::Failed { task: "manager" });
+    }
+}
