@@ -25,11 +25,24 @@ const RULES: &[Rule] = &[
             "task::spawn_local",
             "spawn_local",
             "thread::spawn",
-            "thread::Builder",
         ],
         homes: WORLD_HOMES,
         in_tests: false,
         say: "tasks and threads have a name and a kind: platform::tasks",
+    },
+    Rule {
+        words: &["thread::Builder"],
+        homes: &[
+            ("crates/platform/", "the one home of clock, entropy and tasks"),
+            (
+                "crates/store/src/",
+                "one named writer thread: SQLite blocks, and a commit must not wait for a pool",
+            ),
+            ("crates/sandbox/", "depends on no crate of ours"),
+            ("crates/e2e/", "drives real programs from outside"),
+        ],
+        in_tests: false,
+        say: "threads are named in platform::tasks; an exception is listed here with its reason",
     },
     Rule {
         words: &["Instant::now", "SystemTime::now", "clock_gettime"],
@@ -76,6 +89,10 @@ const WORLD_HOMES: &[(&str, &str)] = &[
         "depends on no crate of ours: its spawner is one thread that times its own phases",
     ),
     ("crates/lambent/src/bench", "measures real time, never decides by it"),
+    (
+        "crates/sim/src/main.rs",
+        "tells people how long a run took; the run itself has a virtual clock",
+    ),
 ];
 
 /// Names that say nothing about what is inside.
