@@ -6,6 +6,7 @@
 //! runs the same checks. Each file in `tidy/` is one subject, with a test that
 //! shows its check failing.
 
+mod citations;
 mod documented;
 mod edges;
 mod forbidden;
@@ -54,6 +55,7 @@ const CHECKS: &[Check] = &[
     size::check,
     header::check,
     documented::check,
+    citations::check,
     forbidden::check,
     provenance::check,
     manifests::check,

@@ -1,6 +1,7 @@
 //! Every file opens with two to ten lines that say what it is, what it is not
-//! and where it sits. Generated files open with their generator's line instead,
-//! which `provenance` checks.
+//! and where it sits. Blank lines and a fenced drawing (a state machine belongs
+//! at the head of its file) are not counted. Generated files open with their
+//! generator's line instead, which `provenance` checks.
 
 use super::source::SourceFile;
 use super::{Finding, Tree};
@@ -25,7 +26,7 @@ pub(crate) fn check(tree: &Tree, out: &mut Vec<Finding>) {
     }
 }
 
-/// Leading `//!` lines; a licence comment or attributes may stand before them.
+/// Leading `//!` lines with words; attributes or comments may stand before them.
 fn header_lines(file: &SourceFile) -> usize {
     let opens = |line: &&str| line.trim_start().starts_with("//!");
     let before = |line: &&str| {
@@ -33,7 +34,14 @@ fn header_lines(file: &SourceFile) -> usize {
         !line.starts_with("//!")
             && (line.is_empty() || line.starts_with("#!") || line.starts_with("// "))
     };
-    file.text.lines().skip_while(before).take_while(opens).count()
+    let mut drawing = false;
+    let counts = |line: &&str| {
+        let text = line.trim_start().trim_start_matches("//!").trim();
+        let fence = text.starts_with("```");
+        drawing ^= fence;
+        !fence && !drawing && !text.is_empty()
+    };
+    file.text.lines().skip_while(before).take_while(opens).filter(counts).count()
 }
 
 #[cfg(test)]
@@ -51,6 +59,10 @@ mod tests {
         assert!(passes("//! One.\n//! Two.\n\nfn f() {}\n"));
         assert!(passes("#![no_std]\n//! One.\n//! Two.\n"));
         assert!(passes(&"//! x\n".repeat(10)));
+        assert!(passes(
+            &("//! x\n//!\n".repeat(10) + "//! ```text\n//! a -> b\n//! b -> c\n//! ```\n")
+        ));
+        assert!(!passes("//! x\n//!\n"));
         assert!(!passes("fn f() {}\n"));
         assert!(!passes("//! One.\n"));
         assert!(!passes(&"//! x\n".repeat(11)));
