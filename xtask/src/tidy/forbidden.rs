@@ -35,6 +35,10 @@ const RULES: &[Rule] = &[
         homes: &[
             ("crates/platform/", "the one home of clock, entropy and tasks"),
             (
+                "crates/worker/src/logs.rs",
+                "one named log writer: a slow disk must not hold a call, and lines are dropped and counted",
+            ),
+            (
                 "crates/store/src/",
                 "one named writer thread: SQLite blocks, and a commit must not wait for a pool",
             ),
