@@ -1,1 +1,32 @@
-//! Skeleton.
+//! Metadata: what functions, versions, settings and credentials exist, and who
+//! holds which lease. `transact`, `get`, `list`, `watch` and `lease` over an
+//! engine: the embedded one (SQLite) or memory (simulator, tests).
+//!
+//! The wall: what a value means is known to `model` only; the store orders keys,
+//! compares revisions and keeps bytes. Every key is named in `schema`. It reads no
+//! clock: time is an argument. Not on the path of an invoke; roles there hold a
+//! watched cache.
+
+pub mod key;
+pub mod lease;
+pub mod limits;
+pub mod record;
+pub mod schema;
+pub mod settings;
+pub mod sqlite;
+pub mod txn;
+pub mod watch;
+
+mod memory;
+mod store;
+
+pub use key::{Key, Prefix, TypedKey, TypedPrefix};
+pub use lease::{Lease, LeaseError, LeaseName};
+pub use record::{RecordError, Value};
+pub use settings::{AccessKeyId, AccountLimits, Credential, Installation};
+pub use sqlite::OpenError;
+pub use store::{Found, FoundPage, Store};
+pub use txn::{
+    Entry, Op, Page, Precondition, ReadError, Revision, TransactError, Transaction, Unacceptable,
+};
+pub use watch::{Change, Commit, Ended, Watch};

@@ -1,0 +1,30 @@
+//! Limits of the store, each with its reaction. Those that other crates know too
+//! stand in `model::limits`.
+
+/// Bytes of a key; a longer one cannot be built.
+pub const KEY_BYTES_MAX: usize = 512;
+/// Bytes of a value; a transaction with a longer one is refused. Larger things are
+/// objects. Below the 1.5 MiB that an etcd request may have.
+pub const VALUE_BYTES_MAX: usize = 512 * 1024;
+/// Operations and preconditions of one transaction; one with more is refused.
+pub const TRANSACTION_PARTS_MAX: usize = 1_024;
+/// Entries of one page; a larger `limit` is cut to this.
+pub const PAGE_ENTRIES_MAX: usize = 1_000;
+/// Transactions waiting for the writer; then callers wait for a place.
+pub const WRITE_QUEUE_MAX: usize = 1_024;
+/// Transactions made durable by one commit; the rest goes into the next.
+pub const GROUP_TRANSACTIONS_MAX: usize = 256;
+/// Reads waiting for one reader; then callers wait for a place.
+pub const READ_QUEUE_MAX: usize = 1_024;
+/// Read-only connections: one may be deep in a long list while the other answers.
+pub const READERS: usize = 2;
+/// Commits kept for watches that start in the past; an older start has `Lagged`.
+pub const COMMITS_KEPT_MAX: usize = 4_096;
+/// Commits waiting for one watcher; one that is slower is told `Lagged`.
+pub const WATCH_QUEUE_MAX: usize = 1_024;
+/// Watches open at once; one more ends at once with `TooManyWatches`.
+pub const WATCHES_MAX: usize = 1_024;
+/// Leases held at once; one more is refused.
+pub const LEASES_MAX: usize = 65_536;
+/// Attempts to grant a lease against concurrent writers of its record.
+pub const GRANT_ATTEMPTS_MAX: usize = 8;

@@ -1,0 +1,208 @@
+//! Every key of the store, and the type of the value it holds.
+//!
+//! | key | value |
+//! |---|---|
+//! | `installation` | `Installation` |
+//! | `credentials/{access key id}` | `Credential` |
+//! | `accounts/{account}/limits` | `AccountLimits` |
+//! | `functions/heads/{account}/{name}` | `FunctionConfig` (`$LATEST`) |
+//! | `functions/versions/{account}/{name}/{number:020}` | `FunctionConfig` (published) |
+//! | `functions/settings/{account}/{name}` | `FunctionSettings` |
+//! | `leases/{name}` | `LeaseRecord` |
+//!
+//! One prefix holds one type, so that a page of heads never skips over versions.
+//! A number in a key has twenty digits, so that the order of bytes is its order.
+
+use model::{AccountId, FunctionConfig, FunctionName, function::FunctionSettings};
+
+use crate::{
+    key::{Key, Prefix, TypedKey, TypedPrefix},
+    lease::{LeaseName, LeaseRecord},
+    record::Value,
+    settings::{AccessKeyId, AccountLimits, Credential, Installation},
+};
+
+/// What a key is about; for watchers, that see keys of many types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Installation,
+    Credential(AccessKeyId),
+    AccountLimits(AccountId),
+    FunctionHead(AccountId, FunctionName),
+    FunctionVersion(AccountId, FunctionName, u64),
+    FunctionSettings(AccountId, FunctionName),
+    Lease(LeaseName),
+}
+
+pub fn installation() -> TypedKey<Installation> {
+    TypedKey::new("installation".into())
+}
+
+pub fn credential(id: &AccessKeyId) -> TypedKey<Credential> {
+    TypedKey::new(format!("credentials/{id}"))
+}
+
+pub fn credentials() -> TypedPrefix<Credential> {
+    TypedPrefix::new("credentials/".into())
+}
+
+pub fn account_limits(account: AccountId) -> TypedKey<AccountLimits> {
+    TypedKey::new(format!("accounts/{account}/limits"))
+}
+
+/// All of `AccountLimits`.
+pub fn accounts() -> TypedPrefix<AccountLimits> {
+    TypedPrefix::new("accounts/".into())
+}
+
+pub fn function_head(account: AccountId, name: &FunctionName) -> TypedKey<FunctionConfig> {
+    TypedKey::new(format!("functions/heads/{account}/{name}"))
+}
+
+/// Heads of one account, in the order of their names.
+pub fn function_heads(account: AccountId) -> TypedPrefix<FunctionConfig> {
+    TypedPrefix::new(format!("functions/heads/{account}/"))
+}
+
+pub fn function_version(
+    account: AccountId,
+    name: &FunctionName,
+    number: u64,
+) -> TypedKey<FunctionConfig> {
+    TypedKey::new(format!("functions/versions/{account}/{name}/{number:020}"))
+}
+
+/// Published versions of one function, oldest first.
+pub fn function_versions(account: AccountId, name: &FunctionName) -> TypedPrefix<FunctionConfig> {
+    TypedPrefix::new(format!("functions/versions/{account}/{name}/"))
+}
+
+pub fn function_settings(account: AccountId, name: &FunctionName) -> TypedKey<FunctionSettings> {
+    TypedKey::new(format!("functions/settings/{account}/{name}"))
+}
+
+/// Settings of every function of an account.
+pub fn functions_settings(account: AccountId) -> TypedPrefix<FunctionSettings> {
+    TypedPrefix::new(format!("functions/settings/{account}/"))
+}
+
+/// Everything about functions of all accounts: heads, settings and versions.
+pub fn functions() -> Prefix {
+    Prefix::new("functions/".into())
+}
+
+pub(crate) fn lease(name: &LeaseName) -> TypedKey<LeaseRecord> {
+    TypedKey::new(format!("leases/{name}"))
+}
+
+/// Formats of the records. A new format raises the number and keeps reading the old.
+impl Value for Installation {
+    const FORMAT: u32 = 1;
+}
+impl Value for Credential {
+    const FORMAT: u32 = 1;
+}
+impl Value for AccountLimits {
+    const FORMAT: u32 = 1;
+}
+impl Value for FunctionConfig {
+    const FORMAT: u32 = 1;
+}
+impl Value for FunctionSettings {
+    const FORMAT: u32 = 1;
+}
+impl Value for LeaseRecord {
+    const FORMAT: u32 = 1;
+}
+
+impl Place {
+    pub fn key(&self) -> Key {
+        match self {
+            Place::Installation => installation().into_key(),
+            Place::Credential(id) => credential(id).into_key(),
+            Place::AccountLimits(account) => account_limits(*account).into_key(),
+            Place::FunctionHead(account, name) => function_head(*account, name).into_key(),
+            Place::FunctionVersion(account, name, number) => {
+                function_version(*account, name, *number).into_key()
+            }
+            Place::FunctionSettings(account, name) => function_settings(*account, name).into_key(),
+            Place::Lease(name) => lease(name).into_key(),
+        }
+    }
+
+    /// `None` for a key that this release does not know.
+    pub fn of(key: &Key) -> Option<Place> {
+        let mut parts = key.as_str().split('/');
+        let place = match (parts.next()?, parts.next()) {
+            ("installation", None) => return Some(Place::Installation),
+            ("credentials", Some(id)) => Place::Credential(AccessKeyId::parse(id).ok()?),
+            ("leases", Some(name)) => Place::Lease(LeaseName::parse(name).ok()?),
+            ("accounts", Some(account)) => {
+                let account = AccountId::parse(account)?;
+                (parts.next()? == "limits").then_some(Place::AccountLimits(account))?
+            }
+            ("functions", Some(kind)) => {
+                let account = AccountId::parse(parts.next()?)?;
+                let name = FunctionName::parse(parts.next()?).ok()?;
+                match kind {
+                    "heads" => Place::FunctionHead(account, name),
+                    "settings" => Place::FunctionSettings(account, name),
+                    "versions" => {
+                        Place::FunctionVersion(account, name, parts.next()?.parse().ok()?)
+                    }
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        (parts.next().is_none() && place.key() == *key).then_some(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_is_found_again_by_its_key() {
+        let account = AccountId::parse("000000000001").unwrap();
+        let name = FunctionName::parse("heads-_9").unwrap();
+        let places = [
+            Place::Installation,
+            Place::Credential(AccessKeyId::parse("AKIAIOSFODNN7EXAMPLE").unwrap()),
+            Place::AccountLimits(account),
+            Place::FunctionHead(account, name.clone()),
+            Place::FunctionVersion(account, name.clone(), 10),
+            Place::FunctionSettings(account, name),
+            Place::Lease(LeaseName::parse("manager-1").unwrap()),
+        ];
+        for place in places {
+            assert_eq!(Place::of(&place.key()), Some(place));
+        }
+    }
+
+    #[test]
+    fn what_no_release_wrote_has_no_place() {
+        let cases = [
+            "x",
+            "installation/x",
+            "functions/heads/000000000001",
+            "functions/heads/000000000001/f/1",
+            "functions/versions/000000000001/f/1",
+            "functions/tails/000000000001/f",
+            "accounts/000000000001/limit",
+        ];
+        for text in cases {
+            assert_eq!(Place::of(&Key::new(text.into())), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn versions_are_ordered_as_numbers() {
+        let account = AccountId::parse("000000000001").unwrap();
+        let name = FunctionName::parse("f").unwrap();
+        let key = |number| function_version(account, &name, number).into_key();
+        assert!(key(9) < key(10));
+        assert!(key(10) < key(u64::MAX));
+    }
+}
