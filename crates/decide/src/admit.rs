@@ -1,0 +1,18 @@
+//! Admission: whether a call may run now, and the one reason where it may not
+//! (I27). Steps 7, 8 and 11 of the order of admission. It knows no environment
+//! and no worker; it runs at the counter shard of the account, except the create
+//! gate, which runs where environments are created.
+//!
+//! The parts: `bucket` rates, `account` caps and counts, `leases` rights that end
+//! by themselves, `counter` the whole, `gate` new environments per function.
+
+mod account;
+mod bucket;
+mod counter;
+mod gate;
+mod leases;
+
+pub use account::{AccountLimits, Claimed, ReserveError};
+pub use bucket::Bucket;
+pub use counter::{Admitted, Ask, Counter, Refusal};
+pub use gate::CreateGate;

@@ -1,0 +1,326 @@
+//! One account's limits and what of them is in use. Invariant: a count is the
+//! number of live leases that it stands for, and the reserved sum leaves
+//! `UNRESERVED_CONCURRENCY_MIN` units to the functions without a reservation.
+
+use alloc::{
+    collections::{BTreeMap, btree_map::Entry},
+    vec::Vec,
+};
+use core::fmt;
+
+use model::{FunctionName, Now, Reason, Span, TenantId, VersionId, limits};
+
+use super::bucket::Bucket;
+
+/// Versions of one function whose count is kept though it is zero.
+const ZERO_COUNTS_MAX: usize = 16;
+
+/// When a caller may ask again after a refusal for concurrency: unknown, so soon.
+const CONCURRENCY_RETRY: Span = Span::secs(1);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountLimits {
+    pub concurrency: u32,
+    /// Calls of one tenant inside one function, where limited (A9, ours).
+    pub tenant: Option<u32>,
+}
+
+impl Default for AccountLimits {
+    fn default() -> AccountLimits {
+        AccountLimits { concurrency: limits::ACCOUNT_CONCURRENCY_DEFAULT, tenant: None }
+    }
+}
+
+/// What an account's concurrency is taken by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claimed {
+    pub unreserved_in_flight: u32,
+    pub reserved: u32,
+    /// Provisioned for functions that reserve nothing, and without a call: inside a
+    /// reservation, or with a call in it, a unit is counted already.
+    pub provisioned_unused: u32,
+}
+
+impl Claimed {
+    pub const fn total(self) -> u32 {
+        self.unreserved_in_flight + self.reserved + self.provisioned_unused
+    }
+}
+
+/// A reservation that would leave too little to the other functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReserveError {
+    pub would_leave: i64,
+}
+
+impl fmt::Display for ReserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "reserving concurrency: {} units would stay unreserved, at least {} have to",
+            self.would_leave,
+            limits::UNRESERVED_CONCURRENCY_MIN
+        )
+    }
+}
+
+impl core::error::Error for ReserveError {}
+
+#[derive(Debug)]
+struct Function {
+    reserved: Option<u32>,
+    provisioned: u32,
+    in_flight: u32,
+    versions: Vec<(VersionId, u32)>,
+    tenants: BTreeMap<TenantId, u32>,
+    rate: Bucket,
+}
+
+#[derive(Debug)]
+pub(super) struct Account {
+    limits: AccountLimits,
+    reserved_sum: u32,
+    unreserved_in_flight: u32,
+    in_flight: u32,
+    /// Provisioned units without a call, of functions that reserve nothing.
+    provisioned_unused: u32,
+    functions: BTreeMap<FunctionName, Function>,
+}
+
+/// In flight after an admission, this call included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) function: u32,
+    pub(super) account: u32,
+    pub(super) version: u32,
+}
+
+/// What of a call the limits of its account are about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call<'a> {
+    pub(super) function: &'a FunctionName,
+    pub(super) version: VersionId,
+    pub(super) tenant: Option<&'a TenantId>,
+}
+
+impl Account {
+    pub(super) fn new(limits: AccountLimits) -> Account {
+        Account {
+            limits,
+            reserved_sum: 0,
+            unreserved_in_flight: 0,
+            in_flight: 0,
+            provisioned_unused: 0,
+            functions: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn set_limits(&mut self, now: Now, limits: AccountLimits) {
+        self.limits = limits;
+        for function in self.functions.values_mut() {
+            function.rerate(now, limits.concurrency);
+        }
+    }
+
+    /// Sets or lifts a reservation; refuses one that leaves too little (A6.6).
+    pub(super) fn reserve(
+        &mut self,
+        now: Now,
+        name: &FunctionName,
+        reserved: Option<u32>,
+    ) -> Result<(), ReserveError> {
+        let before = self.functions.get(name).and_then(|f| f.reserved).unwrap_or(0);
+        let sum = self.reserved_sum - before + reserved.unwrap_or(0);
+        let would_leave = i64::from(self.limits.concurrency) - i64::from(sum);
+        // Lowering is always allowed: the account's own limit may have been cut.
+        let grows = reserved.unwrap_or(0) > before;
+        if grows && would_leave < i64::from(limits::UNRESERVED_CONCURRENCY_MIN) {
+            return Err(ReserveError { would_leave });
+        }
+        let concurrency = self.limits.concurrency;
+        let function = function_of(&mut self.functions, name, now, concurrency);
+        let (moved, unused) = (function.in_flight, function.unused());
+        match (function.reserved, reserved) {
+            (None, Some(_)) => self.unreserved_in_flight -= moved,
+            (Some(_), None) => self.unreserved_in_flight += moved,
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        function.reserved = reserved;
+        function.rerate(now, concurrency);
+        self.provisioned_unused = self.provisioned_unused - unused + function.unused();
+        self.reserved_sum = sum;
+        Ok(())
+    }
+
+    /// Provisioned environments of a function, over its versions; while a set
+    /// drains it is charged `max(target, busy)` by whoever tells (A2).
+    pub(super) fn provision(&mut self, now: Now, name: &FunctionName, provisioned: u32) {
+        let concurrency = self.limits.concurrency;
+        let function = function_of(&mut self.functions, name, now, concurrency);
+        let unused = function.unused();
+        function.provisioned = provisioned;
+        self.provisioned_unused = self.provisioned_unused - unused + function.unused();
+    }
+
+    pub(super) fn claimed(&self) -> Claimed {
+        Claimed {
+            unreserved_in_flight: self.unreserved_in_flight,
+            reserved: self.reserved_sum,
+            provisioned_unused: self.provisioned_unused,
+        }
+    }
+
+    pub(super) fn check(&self, now: Now, call: Call<'_>) -> Result<(), (Reason, Span)> {
+        let function = self.functions.get(call.function);
+        self.check_concurrency(function)?;
+        if let (Some(limit), Some(tenant), Some(function)) =
+            (self.limits.tenant, call.tenant, function)
+            && function.tenants.get(tenant).copied().unwrap_or(0) >= limit
+        {
+            let reason = Reason::TenantConcurrentInvocationLimitExceeded;
+            return Err((reason, CONCURRENCY_RETRY));
+        }
+        match function {
+            Some(function) => function.check_rate(now),
+            None => Ok(()),
+        }
+    }
+
+    fn check_concurrency(&self, function: Option<&Function>) -> Result<(), (Reason, Span)> {
+        let reserved = function.and_then(|f| f.reserved.map(|cap| (cap, f.in_flight)));
+        if let Some((cap, in_flight)) = reserved {
+            let reason = Reason::ReservedFunctionConcurrentInvocationLimitExceeded;
+            return if in_flight < cap { Ok(()) } else { Err((reason, CONCURRENCY_RETRY)) };
+        }
+        // A function's own provisioned units are there for it; the others' are not.
+        let own = function.map_or(0, Function::unused);
+        let taken = self.claimed().total() - own;
+        let reason = Reason::ConcurrentInvocationLimitExceeded;
+        if taken < self.limits.concurrency { Ok(()) } else { Err((reason, CONCURRENCY_RETRY)) }
+    }
+
+    /// Counts the call; `check` said that it may.
+    pub(super) fn enter(&mut self, now: Now, call: Call<'_>) -> Counts {
+        let concurrency = self.limits.concurrency;
+        let function = function_of(&mut self.functions, call.function, now, concurrency);
+        // `check` saw a token, or a new bucket that is full.
+        let _ = function.rate.take(now);
+        let unused = function.unused();
+        function.in_flight += 1;
+        self.provisioned_unused = self.provisioned_unused - unused + function.unused();
+        self.in_flight += 1;
+        if function.reserved.is_none() {
+            self.unreserved_in_flight += 1;
+        }
+        if let Some(tenant) = call.tenant {
+            *function.tenants.entry(tenant.clone()).or_insert(0) += 1;
+        }
+        Counts {
+            function: function.in_flight,
+            account: self.in_flight,
+            version: function.count_version(call.version),
+        }
+    }
+
+    pub(super) fn leave(&mut self, call: Call<'_>) {
+        let Some(function) = self.functions.get_mut(call.function) else { return };
+        let unused = function.unused();
+        function.in_flight = function.in_flight.saturating_sub(1);
+        self.provisioned_unused = self.provisioned_unused - unused + function.unused();
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if function.reserved.is_none() {
+            self.unreserved_in_flight = self.unreserved_in_flight.saturating_sub(1);
+        }
+        let version = function.versions.iter_mut().find(|(version, _)| *version == call.version);
+        if let Some((_, count)) = version {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(tenant) = call.tenant
+            && let Entry::Occupied(mut count) = function.tenants.entry(tenant.clone())
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    pub(super) fn in_flight(&self, name: &FunctionName) -> u32 {
+        self.functions.get(name).map_or(0, |function| function.in_flight)
+    }
+
+    pub(super) fn forget_function(&mut self, name: &FunctionName) {
+        if let Entry::Occupied(function) = self.functions.entry(name.clone())
+            && function.get().in_flight == 0
+        {
+            self.reserved_sum -= function.get().reserved.unwrap_or(0);
+            self.provisioned_unused -= function.get().unused();
+            function.remove();
+        }
+    }
+}
+
+/// Finds or makes the record.
+fn function_of<'a>(
+    functions: &'a mut BTreeMap<FunctionName, Function>,
+    name: &FunctionName,
+    now: Now,
+    concurrency: u32,
+) -> &'a mut Function {
+    functions.entry(name.clone()).or_insert_with(|| Function::new(now, concurrency))
+}
+
+impl Function {
+    fn new(now: Now, concurrency: u32) -> Function {
+        let rps = rps(concurrency);
+        Function {
+            reserved: None,
+            provisioned: 0,
+            in_flight: 0,
+            versions: Vec::new(),
+            tenants: BTreeMap::new(),
+            rate: Bucket::full(rps, rps, now),
+        }
+    }
+
+    /// Provisioned units that only this function's calls may use.
+    fn unused(&self) -> u32 {
+        match self.reserved {
+            Some(_) => 0,
+            None => self.provisioned.saturating_sub(self.in_flight),
+        }
+    }
+
+    fn rerate(&mut self, now: Now, account_concurrency: u32) {
+        let rps = rps(self.reserved.unwrap_or(account_concurrency));
+        self.rate.resize(rps, rps, now);
+    }
+
+    fn check_rate(&self, now: Now) -> Result<(), (Reason, Span)> {
+        let reason = match self.reserved {
+            Some(_) => Reason::ReservedFunctionInvocationRateLimitExceeded,
+            None => Reason::FunctionInvocationRateLimitExceeded,
+        };
+        self.rate.peek(now).map_err(|wait| (reason, wait))
+    }
+
+    fn count_version(&mut self, version: VersionId) -> u32 {
+        if self.versions.len() > ZERO_COUNTS_MAX {
+            self.versions.retain(|(_, count)| *count > 0);
+        }
+        match self.versions.iter_mut().find(|(known, _)| *known == version) {
+            Some((_, count)) => {
+                *count += 1;
+                *count
+            }
+            None => {
+                self.versions.push((version, 1));
+                1
+            }
+        }
+    }
+}
+
+fn rps(concurrency: u32) -> u64 {
+    u64::from(concurrency) * u64::from(limits::RPS_PER_CONCURRENCY)
+}

@@ -1,0 +1,94 @@
+//! Concurrency leases: each dies with its holder (I4). A holder renews all of its
+//! leases with one heartbeat. Invariant: a lease is in the slab exactly while its
+//! call is counted.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use model::{AccountId, FrontendId, FunctionName, LeaseId, Now, Span, TenantId, VersionId};
+
+const SEAT_BITS: u32 = 24;
+
+/// What a lease gives back when it ends.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) account: AccountId,
+    pub(super) function: FunctionName,
+    pub(super) version: VersionId,
+    pub(super) tenant: Option<TenantId>,
+    pub(super) holder: FrontendId,
+}
+
+#[derive(Debug)]
+pub(super) struct Leases {
+    seats: Vec<Option<(LeaseId, Held)>>,
+    free: Vec<usize>,
+    grants: u64,
+    /// When each holder's leases end unless it renews them, and how many they are.
+    holders: BTreeMap<FrontendId, (Now, u32)>,
+    ttl: Span,
+}
+
+impl Leases {
+    pub(super) fn new(ttl: Span) -> Leases {
+        Leases { seats: Vec::new(), free: Vec::new(), grants: 0, holders: BTreeMap::new(), ttl }
+    }
+
+    /// Taking a lease is a sign of life of its holder.
+    pub(super) fn take(&mut self, now: Now, held: Held) -> LeaseId {
+        self.renew(now, held.holder);
+        if let Some((_, count)) = self.holders.get_mut(&held.holder) {
+            *count += 1;
+        }
+        let seat = self.free.pop().unwrap_or_else(|| {
+            self.seats.push(None);
+            self.seats.len() - 1
+        });
+        self.grants = (self.grants + 1) & (u64::MAX >> SEAT_BITS);
+        let lease = LeaseId((self.grants << SEAT_BITS) | seat as u64);
+        self.seats[seat] = Some((lease, held));
+        lease
+    }
+
+    pub(super) fn give_back(&mut self, lease: LeaseId) -> Option<Held> {
+        let seat = (lease.0 & ((1 << SEAT_BITS) - 1)) as usize;
+        let slot = self.seats.get_mut(seat)?;
+        let (_, held) = slot.take_if(|(known, _)| *known == lease)?;
+        self.free.push(seat);
+        if let Some((_, count)) = self.holders.get_mut(&held.holder) {
+            *count -= 1;
+            if *count == 0 {
+                self.holders.remove(&held.holder);
+            }
+        }
+        Some(held)
+    }
+
+    pub(super) fn renew(&mut self, now: Now, holder: FrontendId) {
+        let ends = now + self.ttl;
+        self.holders.entry(holder).or_insert((ends, 0)).0 = ends;
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Now> {
+        self.holders.values().map(|(ends, _)| *ends).min()
+    }
+
+    /// The leases of holders that gave no sign of life, taken out.
+    pub(super) fn expire(&mut self, now: Now) -> Vec<Held> {
+        let ended =
+            |leases: &Leases, holder| leases.holders.get(&holder).is_none_or(|h| h.0 <= now);
+        let dead: Vec<LeaseId> = self
+            .seats
+            .iter()
+            .flatten()
+            .filter(|(_, held)| ended(self, held.holder))
+            .map(|(lease, _)| *lease)
+            .collect();
+        let held = dead.into_iter().filter_map(|lease| self.give_back(lease)).collect();
+        self.holders.retain(|_, (ends, _)| *ends > now);
+        held
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.seats.len() - self.free.len()
+    }
+}

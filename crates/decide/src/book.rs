@@ -1,0 +1,286 @@
+//! The book: which environments of its pool keys are idle, and who gets which.
+//! Authority on idle and busy; not on existence (the worker) and not on limits
+//! (`admit`). On the path it answers an `Acquire` after probing chose this manager.
+//!
+//! The parts, each with its own invariant: `envs` entries and their states,
+//! `pools` counts per key, `waiting` calls, `starts` environments being made,
+//! `turns` from grant to the next, `supply` starting and making room, `fleet` what
+//! workers say about themselves. `place` chooses workers, `CreateGate` limits.
+//!
+//! Most recently used first, so that the tail of a peak goes cold and is reclaimed
+//! (A5). The warm path allocates nothing.
+
+mod envs;
+mod fleet;
+mod message;
+mod pools;
+mod starts;
+mod supply;
+mod turns;
+mod waiting;
+
+use alloc::collections::VecDeque;
+
+use model::{KeyHash, Now, PoolKey, Reason, Span, check_invariant, invariant, limits};
+
+pub use message::{
+    Acquire, EnvRecord, Grant, Input, Load, Mode, Outcome, Output, Outputs, Reply, StartFailure,
+    StartId, Ticket, Whose, Why,
+};
+
+use crate::{admit::CreateGate, fact::Fact, place::Place};
+use envs::Envs;
+use pools::Pools;
+use starts::Starts;
+use waiting::{Waiter, Waiting};
+
+/// A start that was not answered by then is taken as failed: longer than any init.
+const START_TTL: Span = Span::secs(limits::TIMEOUT_SECS_MAX as u64 + 60);
+
+/// Settings of one book.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    pub idle_ttl: Span,
+    pub lease_ttl: Span,
+    /// First number of this book's leases; after a restart larger than any before.
+    pub first_lease: u64,
+    /// The create bucket of each function: size, and tokens per second.
+    pub create_tokens: (u32, u32),
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            idle_ttl: limits::IDLE_TTL,
+            lease_ttl: limits::ENV_LEASE_TTL,
+            first_lease: 0,
+            create_tokens: (limits::CREATE_TOKENS_MAX, limits::CREATE_TOKENS_PER_SEC),
+        }
+    }
+}
+
+/// Every lease ever granted, by what became of it (I2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaseCounts {
+    pub granted: u64,
+    pub started: u64,
+    pub returned: u64,
+}
+
+#[derive(Debug)]
+pub struct Book {
+    config: Config,
+    envs: Envs,
+    pools: Pools,
+    waiting: Waiting,
+    starts: Starts,
+    place: Place,
+    gate: CreateGate,
+    leases: LeaseCounts,
+}
+
+impl Book {
+    pub fn new(config: Config) -> Book {
+        let (size, per_sec) = config.create_tokens;
+        Book {
+            config,
+            envs: Envs::new(config.first_lease),
+            pools: Pools::default(),
+            waiting: Waiting::default(),
+            starts: Starts::default(),
+            place: Place::new(),
+            gate: CreateGate::new(size, per_sec),
+            leases: LeaseCounts::default(),
+        }
+    }
+
+    /// Takes one input and appends what has to be done, in order.
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut Outputs) {
+        match input {
+            Input::Acquire(ask) => self.acquire(now, ask, out),
+            Input::Cancel { ticket } => self.cancel(now, ticket, out),
+            Input::Started { start, env, epoch } => self.started(now, start, env, epoch, out),
+            Input::StartFailed { start, why } => self.start_failed(now, start, why, out),
+            Input::RunStarted { lease } => self.run_started(now, lease, out),
+            Input::Released { lease, outcome } => self.released(now, lease, outcome, out),
+            Input::Idle { env, epoch } => self.idle(now, env, epoch, out),
+            Input::Gone { env } => self.gone(now, env, out),
+            Input::Retire(whose) => self.retire_whose(now, &whose, out),
+            Input::WorkerOffers { worker, capacity } => {
+                self.place.offer(worker, capacity);
+                self.place_waiting(now, out);
+            }
+            Input::WorkerDrains { worker } => self.worker_drains(now, worker, out),
+            Input::WorkerLost { worker } => self.worker_lost(now, worker, out),
+            Input::Rebuild { worker, envs } => self.rebuild(now, worker, envs, out),
+            Input::Deadline => self.due(now, out),
+        }
+        self.check();
+    }
+
+    /// The next instant at which `Input::Deadline` is due, and the reason.
+    pub fn deadline(&self) -> Option<(Now, Why)> {
+        let lease = self.envs.oldest_granted();
+        let idle = self.envs.longest_idle();
+        let call = self.waiting.next_deadline();
+        let start = self.starts.oldest();
+        let due = [
+            lease.map(|(_, since)| (since + self.config.lease_ttl, Why::LeaseExpiry)),
+            call.map(|(at, _)| (at, Why::CallerDeadline)),
+            start.map(|(_, since)| (since + START_TTL, Why::StartOverdue)),
+            idle.map(|(_, since)| (since + self.config.idle_ttl, Why::IdleTtl)),
+        ];
+        due.into_iter().flatten().min()
+    }
+
+    pub fn load(&self, key: KeyHash) -> Load {
+        self.pools.get(key).map(pools::Pool::load).unwrap_or_default()
+    }
+
+    /// Every pool with its load, in the order of their hashes.
+    pub fn pools(&self) -> impl Iterator<Item = (&PoolKey, Load)> {
+        self.pools.iter().map(|(_, pool)| (&*pool.key, pool.load()))
+    }
+
+    /// Environments in the book, in any state.
+    pub fn environments(&self) -> usize {
+        self.envs.len()
+    }
+
+    pub fn calls_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub fn lease_counts(&self) -> LeaseCounts {
+        self.leases
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn acquire(&mut self, now: Now, ask: Acquire, out: &mut Outputs) {
+        let Acquire { ticket, hash, .. } = ask;
+        let account = ask.key.account;
+        let load = self.load(hash);
+        if self.pools.client_calls(account) >= ask.client_cap {
+            out.push(Output::Fact(Fact::Throttled { ticket, account }));
+            out.push(Output::Reply { ticket, reply: Reply::Throttle(load) });
+            return;
+        }
+        let idle = self.pools.get(hash).and_then(|pool| {
+            let same = alloc::sync::Arc::ptr_eq(&pool.key, &ask.key) || pool.key == ask.key;
+            check_invariant!(invariant::I3, same, "two keys of hash {hash:?}");
+            pool.shelf.first().filter(|_| same)
+        });
+        match (idle, ask.mode) {
+            (Some(seat), _) => {
+                self.pools.client_came(account);
+                self.grant(now, seat, ticket, turns::Waited::NONE, out);
+            }
+            (None, Mode::Existing) => {
+                out.push(Output::Fact(Fact::Missed { ticket, key: hash }));
+                out.push(Output::Reply { ticket, reply: Reply::NoIdle(load) });
+            }
+            (None, Mode::ExistingOrNew) => self.wait(now, ask, out),
+        }
+    }
+
+    /// Puts the call in its pool's queue, and begins a start unless an earlier one
+    /// has lost its caller.
+    fn wait(&mut self, now: Now, ask: Acquire, out: &mut Outputs) {
+        let Acquire { ticket, hash, key, deadline, .. } = ask;
+        let pool = self.pools.open(hash, &key);
+        let waiting = pool.queue.len();
+        let start = if waiting >= limits::WAITERS_MAX {
+            Err((Reason::NoCapacity, Span::ZERO))
+        } else if (pool.starting as usize) > waiting {
+            Ok(None)
+        } else {
+            self.begin_start(now, hash, &key, supply::First { ticket }, out).map(Some)
+        };
+        match start {
+            Ok(start) => {
+                self.pools.client_came(key.account);
+                self.waiting.add(ticket, Waiter { key: hash, since: now, deadline });
+                if let Some(pool) = self.pools.get_mut(hash) {
+                    pool.queue.push_back(ticket);
+                }
+                out.push(Output::Fact(Fact::Waiting { ticket, key: hash, start }));
+            }
+            Err((reason, retry_after)) => {
+                self.pools.close_if_empty(hash);
+                refuse(ticket, hash, reason, retry_after, out);
+            }
+        }
+    }
+
+    fn cancel(&mut self, now: Now, ticket: Ticket, out: &mut Outputs) {
+        if self.end_wait(now, ticket, true, out).is_none() {
+            out.push(Output::Fact(Fact::Stale { env: None, lease: None }));
+        }
+    }
+
+    /// Takes a call out of its queue; the start that it caused may become stock.
+    fn end_wait(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        cancelled: bool,
+        out: &mut Outputs,
+    ) -> Option<KeyHash> {
+        let waiter = self.waiting.remove(ticket)?;
+        if let Some(pool) = self.pools.get_mut(waiter.key) {
+            drop_from(&mut pool.queue, ticket);
+            let account = pool.key.account;
+            self.pools.client_left(account);
+        }
+        let waited = now.since(waiter.since);
+        out.push(Output::Fact(Fact::WaitEnded { ticket, key: waiter.key, waited, cancelled }));
+        self.drop_spare_starts(waiter.key);
+        self.pools.close_if_empty(waiter.key);
+        Some(waiter.key)
+    }
+
+    /// Everything whose instant has come.
+    fn due(&mut self, now: Now, out: &mut Outputs) {
+        while let Some((at, why)) = self.deadline()
+            && at <= now
+        {
+            match why {
+                Why::LeaseExpiry => self.expire_lease(now, out),
+                Why::CallerDeadline => self.expire_call(now, out),
+                Why::StartOverdue => self.expire_start(now, out),
+                Why::IdleTtl => self.expire_idle(now, out),
+            }
+        }
+    }
+
+    fn expire_call(&mut self, now: Now, out: &mut Outputs) {
+        let Some((_, ticket)) = self.waiting.next_deadline() else { return };
+        if let Some(key) = self.end_wait(now, ticket, false, out) {
+            refuse(ticket, key, Reason::NoCapacity, Span::ZERO, out);
+        }
+    }
+
+    fn check(&self) {
+        let LeaseCounts { granted, started, returned } = self.leases;
+        let open = u64::from(self.envs.granted());
+        check_invariant!(
+            invariant::I2,
+            granted == started + returned + open,
+            "granted {granted}, started {started}, returned {returned}, open {open}"
+        );
+    }
+}
+
+fn drop_from(queue: &mut VecDeque<Ticket>, ticket: Ticket) {
+    if let Some(at) = queue.iter().position(|other| *other == ticket) {
+        queue.remove(at);
+    }
+}
+
+fn refuse(ticket: Ticket, key: KeyHash, reason: Reason, retry_after: Span, out: &mut Outputs) {
+    out.push(Output::Fact(Fact::Refused { ticket, key, reason }));
+    out.push(Output::Reply { ticket, reply: Reply::Refused { reason, retry_after } });
+}

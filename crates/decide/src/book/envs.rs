@@ -1,0 +1,352 @@
+//! The environments of a book: a slab of entries and the lists they stand in.
+//! Invariant: an entry stands in its pool's shelf and in the idle line exactly
+//! while it is `Idle`, in the granted line exactly while it is `Granted`.
+//!
+//! ```text
+//!            grant             run began
+//!   Idle ───────────▶ Granted ───────────▶ Running
+//!    │ ▲                 │                    │
+//!    │ └── expired, not started ◀─┘           │
+//!    │ └────────── ended, reusable ◀──────────┘
+//!    └──▶ Leaving ◀── ended, broken or unwanted ; gone from any state
+//! ```
+//!
+//! Lists are links inside the slab: granting, shelving and expiring allocate
+//! nothing. A lease names its entry, so that no map is needed to find it.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use model::{EnvId, Epoch, KeyHash, LeaseId, Now, WorkerId};
+
+/// Environments of one book; at the bound a start is refused for capacity.
+pub(super) const ENVS_MAX: usize = 1 << 24;
+const SEAT_BITS: u32 = 24;
+const NONE: u32 = u32::MAX;
+
+/// Index of an entry in the slab.
+pub(super) type Seat = u32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Idle {
+        since: Now,
+    },
+    Granted {
+        since: Now,
+    },
+    Running {
+        since: Now,
+    },
+    Leaving,
+    /// New, or its lease just ended: in no list, about to be settled.
+    Between,
+}
+
+/// The lease of an entry on which none can be told about any more.
+pub(super) const NO_LEASE: LeaseId = LeaseId(u64::MAX);
+
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) env: EnvId,
+    pub(super) worker: WorkerId,
+    pub(super) key: KeyHash,
+    pub(super) memory_mb: u32,
+    pub(super) epoch: Epoch,
+    /// The newest lease on it, open or not.
+    pub(super) lease: LeaseId,
+    pub(super) state: State,
+    /// Its function, version or worker goes away: it is not shelved again.
+    pub(super) unwanted: bool,
+    /// Place in the line of its state (idle or granted), oldest first.
+    line: Links,
+    /// Place on its pool's shelf, most recently used first.
+    shelf: Links,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Links {
+    prev: u32,
+    next: u32,
+}
+
+const UNLINKED: Links = Links { prev: NONE, next: NONE };
+
+/// A list of entries; which of an entry's two links it uses, the caller says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List {
+    head: u32,
+    tail: u32,
+    len: u32,
+}
+
+impl List {
+    pub(super) const EMPTY: List = List { head: NONE, tail: NONE, len: 0 };
+
+    pub(super) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    pub(super) fn first(&self) -> Option<Seat> {
+        (self.head != NONE).then_some(self.head)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Via {
+    Line,
+    Shelf,
+}
+
+#[derive(Debug)]
+pub(super) struct Envs {
+    seats: Vec<Option<Entry>>,
+    free: Vec<Seat>,
+    by_env: BTreeMap<EnvId, Seat>,
+    idle: List,
+    granted: List,
+    grants: u64,
+}
+
+impl Envs {
+    pub(super) fn new(first_grant: u64) -> Envs {
+        Envs {
+            seats: Vec::new(),
+            free: Vec::new(),
+            by_env: BTreeMap::new(),
+            idle: List::EMPTY,
+            granted: List::EMPTY,
+            grants: first_grant & (u64::MAX >> SEAT_BITS),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_env.len()
+    }
+
+    /// Open leases that have not been started.
+    pub(super) fn granted(&self) -> u32 {
+        self.granted.len()
+    }
+
+    pub(super) fn get(&self, seat: Seat) -> Option<&Entry> {
+        self.seats.get(seat as usize)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, seat: Seat) -> Option<&mut Entry> {
+        self.seats.get_mut(seat as usize)?.as_mut()
+    }
+
+    pub(super) fn seat_of(&self, env: EnvId) -> Option<Seat> {
+        self.by_env.get(&env).copied()
+    }
+
+    /// The entry whose newest lease this is.
+    pub(super) fn seat_of_lease(&self, lease: LeaseId) -> Option<Seat> {
+        let seat = (lease.0 & ((1 << SEAT_BITS) - 1)) as Seat;
+        (self.get(seat)?.lease == lease).then_some(seat)
+    }
+
+    pub(super) fn on_worker(&self, worker: WorkerId) -> impl Iterator<Item = Seat> + '_ {
+        self.seats().filter(move |seat| self.get(*seat).is_some_and(|e| e.worker == worker))
+    }
+
+    pub(super) fn seats(&self) -> impl Iterator<Item = Seat> + '_ {
+        self.by_env.values().copied()
+    }
+
+    /// A new entry in no list. None where the book is full or knows the environment.
+    pub(super) fn insert(&mut self, entry: NewEntry) -> Option<Seat> {
+        if self.by_env.len() >= ENVS_MAX || self.by_env.contains_key(&entry.env) {
+            return None;
+        }
+        let made = Entry {
+            env: entry.env,
+            worker: entry.worker,
+            key: entry.key,
+            memory_mb: entry.memory_mb,
+            epoch: entry.epoch,
+            lease: NO_LEASE,
+            state: State::Between,
+            unwanted: entry.unwanted,
+            line: UNLINKED,
+            shelf: UNLINKED,
+        };
+        let seat = match self.free.pop() {
+            Some(seat) => {
+                self.seats[seat as usize] = Some(made);
+                seat
+            }
+            None => {
+                self.seats.push(Some(made));
+                (self.seats.len() - 1) as Seat
+            }
+        };
+        self.by_env.insert(entry.env, seat);
+        Some(seat)
+    }
+
+    /// Takes the entry out of the book and of its lists.
+    pub(super) fn remove(&mut self, seat: Seat, shelf: &mut List) -> Option<Entry> {
+        self.leave_lists(seat, shelf);
+        let entry = self.seats.get_mut(seat as usize)?.take()?;
+        self.by_env.remove(&entry.env);
+        self.free.push(seat);
+        Some(entry)
+    }
+
+    /// To the front of its pool's shelf and the end of the idle line.
+    pub(super) fn shelve(&mut self, seat: Seat, shelf: &mut List, now: Now) {
+        self.leave_lists(seat, shelf);
+        self.set_state(seat, State::Idle { since: now });
+        let mut idle = self.idle;
+        self.push_back(&mut idle, seat, Via::Line);
+        self.idle = idle;
+        self.push_front(shelf, seat);
+    }
+
+    /// A new lease on it, with the next epoch (I6).
+    pub(super) fn grant(
+        &mut self,
+        seat: Seat,
+        shelf: &mut List,
+        now: Now,
+    ) -> Option<(LeaseId, Epoch)> {
+        self.leave_lists(seat, shelf);
+        self.grants = (self.grants + 1) & (u64::MAX >> SEAT_BITS);
+        let lease = LeaseId((self.grants << SEAT_BITS) | u64::from(seat));
+        let entry = self.get_mut(seat)?;
+        entry.lease = lease;
+        entry.epoch = entry.epoch.next();
+        entry.state = State::Granted { since: now };
+        let epoch = entry.epoch;
+        let mut granted = self.granted;
+        self.push_back(&mut granted, seat, Via::Line);
+        self.granted = granted;
+        Some((lease, epoch))
+    }
+
+    pub(super) fn run(&mut self, seat: Seat, shelf: &mut List, now: Now) {
+        self.leave_lists(seat, shelf);
+        self.set_state(seat, State::Running { since: now });
+    }
+
+    pub(super) fn between(&mut self, seat: Seat, shelf: &mut List) {
+        self.leave_lists(seat, shelf);
+        self.set_state(seat, State::Between);
+    }
+
+    pub(super) fn leave(&mut self, seat: Seat, shelf: &mut List) {
+        self.leave_lists(seat, shelf);
+        self.set_state(seat, State::Leaving);
+    }
+
+    /// The environment that has been idle longest, and since when.
+    pub(super) fn longest_idle(&self) -> Option<(Seat, Now)> {
+        let seat = self.idle.first()?;
+        match self.get(seat)?.state {
+            State::Idle { since } => Some((seat, since)),
+            State::Granted { .. } | State::Running { .. } | State::Leaving | State::Between => None,
+        }
+    }
+
+    /// Idle environments, the longest idle first.
+    pub(super) fn idle_line(&self) -> impl Iterator<Item = Seat> + '_ {
+        let mut at = self.idle.head;
+        core::iter::from_fn(move || {
+            let seat = (at != NONE).then_some(at)?;
+            at = self.get(seat).map_or(NONE, |entry| entry.line.next);
+            Some(seat)
+        })
+    }
+
+    /// The oldest lease that has not been started, and since when.
+    pub(super) fn oldest_granted(&self) -> Option<(Seat, Now)> {
+        let seat = self.granted.first()?;
+        match self.get(seat)?.state {
+            State::Granted { since } => Some((seat, since)),
+            State::Idle { .. } | State::Running { .. } | State::Leaving | State::Between => None,
+        }
+    }
+
+    fn set_state(&mut self, seat: Seat, state: State) {
+        if let Some(entry) = self.get_mut(seat) {
+            entry.state = state;
+        }
+    }
+
+    fn leave_lists(&mut self, seat: Seat, shelf: &mut List) {
+        match self.get(seat).map(|entry| entry.state) {
+            Some(State::Idle { .. }) => {
+                let mut idle = self.idle;
+                self.unlink(&mut idle, seat, Via::Line);
+                self.idle = idle;
+                self.unlink(shelf, seat, Via::Shelf);
+            }
+            Some(State::Granted { .. }) => {
+                let mut granted = self.granted;
+                self.unlink(&mut granted, seat, Via::Line);
+                self.granted = granted;
+            }
+            Some(State::Running { .. } | State::Leaving | State::Between) | None => {}
+        }
+    }
+
+    fn links(&mut self, seat: Seat, via: Via) -> Option<&mut Links> {
+        let entry = self.get_mut(seat)?;
+        Some(match via {
+            Via::Line => &mut entry.line,
+            Via::Shelf => &mut entry.shelf,
+        })
+    }
+
+    fn set_links(&mut self, seat: Seat, via: Via, links: Links) {
+        if let Some(slot) = self.links(seat, via) {
+            *slot = links;
+        }
+    }
+
+    fn push_back(&mut self, list: &mut List, seat: Seat, via: Via) {
+        self.set_links(seat, via, Links { prev: list.tail, next: NONE });
+        match self.links(list.tail, via) {
+            Some(last) => last.next = seat,
+            None => list.head = seat,
+        }
+        list.tail = seat;
+        list.len += 1;
+    }
+
+    fn push_front(&mut self, list: &mut List, seat: Seat) {
+        self.set_links(seat, Via::Shelf, Links { prev: NONE, next: list.head });
+        match self.links(list.head, Via::Shelf) {
+            Some(first) => first.prev = seat,
+            None => list.tail = seat,
+        }
+        list.head = seat;
+        list.len += 1;
+    }
+
+    fn unlink(&mut self, list: &mut List, seat: Seat, via: Via) {
+        let Some(Links { prev, next }) = self.links(seat, via).map(|links| *links) else { return };
+        match self.links(prev, via) {
+            Some(before) => before.next = next,
+            None => list.head = next,
+        }
+        match self.links(next, via) {
+            Some(after) => after.prev = prev,
+            None => list.tail = prev,
+        }
+        self.set_links(seat, via, UNLINKED);
+        list.len -= 1;
+    }
+}
+
+/// What is known of an environment when it enters the book.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewEntry {
+    pub(super) env: EnvId,
+    pub(super) worker: WorkerId,
+    pub(super) key: KeyHash,
+    pub(super) memory_mb: u32,
+    pub(super) epoch: Epoch,
+    pub(super) unwanted: bool,
+}

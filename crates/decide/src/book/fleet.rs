@@ -1,0 +1,136 @@
+//! What workers say about themselves, and what control says about functions:
+//! environments that leave, are lost, or are found again. The worker is the
+//! authority on what exists; the book can be rebuilt by asking.
+
+use alloc::{collections::BTreeSet, vec::Vec};
+
+use model::{EnvId, Now, PoolKey, WorkerId};
+
+use super::{
+    Book,
+    envs::{NewEntry, Seat, State},
+    message::{EnvRecord, Output, Outputs, StartFailure, Whose},
+};
+use crate::fact::{Fact, RetireWhy};
+
+impl Book {
+    pub(super) fn worker_drains(&mut self, now: Now, worker: WorkerId, out: &mut Outputs) {
+        self.place.drain(worker);
+        let there: Vec<Seat> = self.envs.on_worker(worker).collect();
+        self.send_away(now, &there, out);
+        for (_, start) in self.starts.iter_mut() {
+            start.unwanted |= start.worker == Some(worker);
+        }
+    }
+
+    pub(super) fn worker_lost(&mut self, now: Now, worker: WorkerId, out: &mut Outputs) {
+        self.place.forget(worker);
+        let envs: Vec<EnvId> = self.env_ids_on(worker);
+        let starts: Vec<_> = self.starts.on_worker(worker).collect();
+        for env in envs {
+            self.gone(now, env, out);
+        }
+        for start in starts {
+            self.start_failed(now, start, StartFailure::Platform, out);
+        }
+    }
+
+    pub(super) fn retire_whose(&mut self, now: Now, whose: &Whose, out: &mut Outputs) {
+        let meant = |seat: &Seat| {
+            let entry = self.envs.get(*seat);
+            entry.and_then(|entry| self.pools.get(entry.key)).is_some_and(|p| whose.means(&p.key))
+                && entry.map(|entry| entry.key) != whose.keep
+        };
+        let seats: Vec<Seat> = self.envs.seats().filter(meant).collect();
+        self.send_away(now, &seats, out);
+        for (_, start) in self.starts.iter_mut() {
+            start.unwanted |= whose.means(&start.key) && Some(start.hash) != whose.keep;
+        }
+    }
+
+    /// Idle ones leave now, busy ones when their call has ended.
+    fn send_away(&mut self, now: Now, seats: &[Seat], out: &mut Outputs) {
+        for seat in seats {
+            let Some(entry) = self.envs.get_mut(*seat) else { continue };
+            entry.unwanted = true;
+            match entry.state {
+                State::Idle { since } => {
+                    self.retire(*seat, RetireWhy::Drained, now.since(since), out);
+                }
+                State::Granted { .. } | State::Running { .. } => {}
+                State::Leaving | State::Between => {}
+            }
+        }
+    }
+
+    /// The worker's whole list: unknown environments are adopted, missing ones are
+    /// gone, and of known ones only the epoch is believed, since messages about
+    /// their state may be on the way.
+    pub(super) fn rebuild(
+        &mut self,
+        now: Now,
+        worker: WorkerId,
+        records: Vec<EnvRecord>,
+        out: &mut Outputs,
+    ) {
+        let listed: BTreeSet<EnvId> = records.iter().map(|record| record.env).collect();
+        for env in self.env_ids_on(worker) {
+            if !listed.contains(&env) {
+                self.gone(now, env, out);
+            }
+        }
+        for record in records {
+            match self.envs.seat_of(record.env).and_then(|seat| self.envs.get_mut(seat)) {
+                Some(entry) => entry.epoch = entry.epoch.max(record.epoch),
+                None => self.adopt(now, worker, &record, out),
+            }
+        }
+    }
+
+    fn adopt(&mut self, now: Now, worker: WorkerId, record: &EnvRecord, out: &mut Outputs) {
+        let hash = record.key.hash();
+        self.pools.open(hash, &record.key);
+        let entry = NewEntry {
+            env: record.env,
+            worker,
+            key: hash,
+            memory_mb: record.key.memory_mb,
+            epoch: record.epoch,
+            unwanted: false,
+        };
+        let Some(seat) = self.envs.insert(entry) else {
+            self.pools.close_if_empty(hash);
+            let (env, epoch) = (record.env, record.epoch.next());
+            return out.push(Output::Retire { env, worker, epoch });
+        };
+        self.place.reserve(worker, record.key.memory_mb);
+        out.push(Output::Fact(Fact::Adopted { env: record.env, key: hash, worker }));
+        if record.busy {
+            self.adopt_busy(now, seat, &record.key);
+        } else {
+            self.settle(now, seat, false, out);
+        }
+    }
+
+    fn adopt_busy(&mut self, now: Now, seat: Seat, key: &PoolKey) {
+        let Some(pool) = self.envs.get(seat).and_then(|entry| self.pools.get_mut(entry.key)) else {
+            return;
+        };
+        pool.busy += 1;
+        self.envs.run(seat, &mut pool.shelf, now);
+        self.pools.client_came(key.account);
+    }
+
+    fn env_ids_on(&self, worker: WorkerId) -> Vec<EnvId> {
+        let seats = self.envs.on_worker(worker);
+        seats.filter_map(|seat| self.envs.get(seat)).map(|entry| entry.env).collect()
+    }
+}
+
+impl Whose {
+    fn means(&self, key: &PoolKey) -> bool {
+        key.account == self.account
+            && key.function == self.function
+            && self.version.is_none_or(|version| version == key.version)
+    }
+}

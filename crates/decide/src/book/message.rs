@@ -1,0 +1,212 @@
+//! What a book is told and what it answers. The shell turns messages from
+//! frontends and workers into `Input`, and performs every `Output` in order.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use model::{
+    AccountId, EnvId, Epoch, FunctionName, KeyHash, LeaseId, Now, PoolKey, Reason, Span, VersionId,
+    WorkerId,
+};
+
+use crate::{fact::Fact, place::Capacity};
+
+/// One question of one caller, named by the shell. Unique while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// One order to a worker to make an environment, named by the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StartId(pub u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Only an environment that is idle now.
+    Existing,
+    /// An idle one, or wait for the first that becomes idle, making one if needed.
+    ExistingOrNew,
+}
+
+#[derive(Clone, Debug)]
+pub struct Acquire {
+    pub ticket: Ticket,
+    /// `key.hash()`, computed once by the shell.
+    pub hash: KeyHash,
+    pub key: Arc<PoolKey>,
+    pub mode: Mode,
+    /// A call that waits is refused at this instant.
+    pub deadline: Now,
+    /// Calls of the account that this manager may hold (A6); `u32::MAX`: no cap.
+    pub client_cap: u32,
+}
+
+/// How a lease ended, as the frontend or the worker saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It ran, and the environment can serve again.
+    Reusable,
+    /// Nothing of the call reached the environment.
+    NotStarted,
+    /// The environment must not serve again, or the worker refused the lease.
+    Broken,
+}
+
+/// Why a start came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFailure {
+    /// The user's init crashed or ran out of time: the caller gets the error, the
+    /// create token stays spent.
+    Init,
+    /// The worker has less room than the book thought.
+    NoRoom,
+    /// The platform failed: worker lost, code not fetched, sandbox not built.
+    Platform,
+}
+
+/// What a worker says about one of its environments.
+#[derive(Clone, Debug)]
+pub struct EnvRecord {
+    pub env: EnvId,
+    pub key: Arc<PoolKey>,
+    pub epoch: Epoch,
+    pub busy: bool,
+}
+
+/// Which environments a retirement means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    pub account: AccountId,
+    pub function: FunctionName,
+    /// All versions where absent.
+    pub version: Option<VersionId>,
+    /// The pool that stays, where a change made the others old.
+    pub keep: Option<KeyHash>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Input {
+    Acquire(Acquire),
+    /// The caller of an open ticket went away.
+    Cancel {
+        ticket: Ticket,
+    },
+    /// The environment finished its init. `epoch` is where the worker's count begins.
+    Started {
+        start: StartId,
+        env: EnvId,
+        epoch: Epoch,
+    },
+    StartFailed {
+        start: StartId,
+        why: StartFailure,
+    },
+    /// The worker accepted the lease.
+    RunStarted {
+        lease: LeaseId,
+    },
+    /// The frontend is done with the lease. Whoever tells the end first ends it; the
+    /// other telling is recognised by its lease or epoch and ignored.
+    Released {
+        lease: LeaseId,
+        outcome: Outcome,
+    },
+    /// The worker says the environment waits for its next call.
+    Idle {
+        env: EnvId,
+        epoch: Epoch,
+    },
+    /// The worker says the environment exists no more.
+    Gone {
+        env: EnvId,
+    },
+    /// A function was deleted, or its code or configuration changed.
+    Retire(Whose),
+    WorkerOffers {
+        worker: WorkerId,
+        capacity: Capacity,
+    },
+    /// The worker empties: nothing new there, idle environments leave.
+    WorkerDrains {
+        worker: WorkerId,
+    },
+    WorkerLost {
+        worker: WorkerId,
+    },
+    /// Everything the worker hosts for this book. After a restart of either.
+    Rebuild {
+        worker: WorkerId,
+        envs: Vec<EnvRecord>,
+    },
+    /// The instant of `deadline()` has come, or may have.
+    Deadline,
+}
+
+/// An environment lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub env: EnvId,
+    pub worker: WorkerId,
+    pub lease: LeaseId,
+    /// The worker refuses a lower one (I5). Grows by one with each grant.
+    pub epoch: Epoch,
+    /// False where this call waited for this environment's init.
+    pub warm: bool,
+}
+
+/// Hints about one pool; they only steer (I7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    pub idle: u32,
+    pub busy: u32,
+    pub starting: u32,
+    pub waiting: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    Grant(Grant, Load),
+    NoIdle(Load),
+    /// "Ask another": this manager holds `client_cap` calls of the account.
+    Throttle(Load),
+    /// `retry_after` is the time until it may work; zero where unknown.
+    Refused {
+        reason: Reason,
+        retry_after: Span,
+    },
+    /// The start that the call waited for failed in the user's init.
+    InitFailed {
+        start: StartId,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub enum Output {
+    Reply {
+        ticket: Ticket,
+        reply: Reply,
+    },
+    /// Make an environment; answer with `Started` or `StartFailed`.
+    Start {
+        start: StartId,
+        worker: WorkerId,
+        key: Arc<PoolKey>,
+    },
+    /// End an environment; answer with `Gone`.
+    Retire {
+        env: EnvId,
+        worker: WorkerId,
+        epoch: Epoch,
+    },
+    Fact(Fact),
+}
+
+/// Filled by `handle`, emptied by the shell with `drain(..)`, kept between calls.
+pub type Outputs = Vec<Output>;
+
+/// Why the book wants to be called at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    LeaseExpiry,
+    CallerDeadline,
+    StartOverdue,
+    IdleTtl,
+}

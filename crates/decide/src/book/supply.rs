@@ -1,0 +1,306 @@
+//! Where environments come from: the create gate, a worker with room, or room made
+//! by retiring what has been idle longest. Invariant: a pool has at least as many
+//! starts as waiting calls, or the call was refused.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use model::{EnvId, Epoch, KeyHash, Now, PoolKey, Reason, Span, WorkerId, limits};
+
+use super::{
+    Book,
+    envs::{NewEntry, Seat, State},
+    message::{Output, Outputs, Reply, StartFailure, StartId, Ticket},
+    refuse,
+    starts::Start,
+};
+use crate::{
+    fact::{Fact, RetireWhy},
+    place::{Need, Used},
+};
+
+/// Idle environments looked at to make room for one start; beyond it: no capacity.
+const EVICT_SCAN_MAX: usize = 4_096;
+
+/// The first attempt to make an environment for a call.
+#[derive(Clone, Copy)]
+pub(super) struct First {
+    pub(super) ticket: Ticket,
+}
+
+type Refusal = (Reason, Span);
+
+impl Book {
+    pub(super) fn begin_start(
+        &mut self,
+        now: Now,
+        hash: KeyHash,
+        key: &Arc<PoolKey>,
+        first: First,
+        out: &mut Outputs,
+    ) -> Result<StartId, Refusal> {
+        self.gate
+            .take(now, key.account, &key.function)
+            .map_err(|wait| (Reason::FunctionInvocationRateLimitExceeded, wait))?;
+        let start = Start {
+            hash,
+            key: Arc::clone(key),
+            worker: None,
+            since: now,
+            attempt: 1,
+            ticket: Some(first.ticket),
+            unwanted: false,
+        };
+        let begun = self.place_start(now, start, None, out);
+        if begun.is_err() {
+            self.gate.give_back(key.account, &key.function);
+        }
+        begun
+    }
+
+    /// Sends the start to a worker, or into the line while room is being made.
+    fn place_start(
+        &mut self,
+        now: Now,
+        mut start: Start,
+        avoid: Option<WorkerId>,
+        out: &mut Outputs,
+    ) -> Result<StartId, Refusal> {
+        let (hash, key) = (start.hash, Arc::clone(&start.key));
+        let need = Need::of(hash, &key);
+        start.worker = self.place.choose(need, avoid).ok();
+        let worker = start.worker;
+        let full = self.envs.len() >= super::envs::ENVS_MAX;
+        if full || (worker.is_none() && !self.make_room(now, need, out)) {
+            return Err((Reason::NoCapacity, Span::ZERO));
+        }
+        let id = self.starts.add(start);
+        if let Some(pool) = self.pools.get_mut(hash) {
+            pool.starting += 1;
+        }
+        match worker {
+            Some(worker) => self.send_start(id, hash, key, worker, out),
+            None => out.push(Output::Fact(Fact::StartAwaitsRoom { start: id, key: hash })),
+        }
+        Ok(id)
+    }
+
+    fn send_start(
+        &mut self,
+        start: StartId,
+        hash: KeyHash,
+        key: Arc<PoolKey>,
+        worker: WorkerId,
+        out: &mut Outputs,
+    ) {
+        let memory_mb = key.memory_mb;
+        self.place.reserve(worker, memory_mb);
+        out.push(Output::Fact(Fact::StartBegan { start, key: hash, worker, memory_mb }));
+        out.push(Output::Start { start, worker, key });
+    }
+
+    /// Whether there will be room on some worker: what leaves already suffices, or
+    /// the longest idle environments on one worker do and are retired now.
+    fn make_room(&mut self, now: Now, need: Need, out: &mut Outputs) -> bool {
+        if self.place.workers().any(|w| self.place.room_when_left(w, need, Used::default())) {
+            return true;
+        }
+        let Some(victims) = self.victims(need) else { return false };
+        for seat in victims {
+            let since = match self.envs.get(seat).map(|entry| entry.state) {
+                Some(State::Idle { since }) => since,
+                Some(State::Granted { .. } | State::Running { .. } | State::Leaving)
+                | Some(State::Between)
+                | None => continue,
+            };
+            self.retire(seat, RetireWhy::Evicted, now.since(since), out);
+        }
+        true
+    }
+
+    fn victims(&self, need: Need) -> Option<Vec<Seat>> {
+        let mut freed: Vec<(WorkerId, Used, Vec<Seat>)> = Vec::new();
+        for seat in self.envs.idle_line().take(EVICT_SCAN_MAX) {
+            let entry = self.envs.get(seat)?;
+            let at = match freed.iter().position(|(worker, ..)| *worker == entry.worker) {
+                Some(at) => at,
+                None => {
+                    freed.push((entry.worker, Used::default(), Vec::new()));
+                    freed.len() - 1
+                }
+            };
+            let (worker, used, seats) = &mut freed[at];
+            used.memory_mb += u64::from(entry.memory_mb);
+            used.slots += 1;
+            seats.push(seat);
+            if self.place.room_when_left(*worker, need, *used) {
+                return Some(core::mem::take(seats));
+            }
+        }
+        None
+    }
+
+    /// Room may have come: the line of starts moves, oldest first.
+    pub(super) fn place_waiting(&mut self, now: Now, out: &mut Outputs) {
+        while let Some(id) = self.starts.first_unplaced() {
+            let Some(start) = self.starts.get(id) else { return };
+            let (hash, key) = (start.hash, Arc::clone(&start.key));
+            let need = Need::of(hash, &key);
+            if let Ok(worker) = self.place.choose(need, None) {
+                self.starts.placed(id, worker);
+                self.send_start(id, hash, key, worker, out);
+            } else if self.make_room(now, need, out) {
+                return;
+            } else {
+                self.fail_start(now, id, StartFailure::NoRoom, out);
+            }
+        }
+    }
+
+    pub(super) fn started(
+        &mut self,
+        now: Now,
+        id: StartId,
+        env: EnvId,
+        epoch: Epoch,
+        out: &mut Outputs,
+    ) {
+        let placed = self.starts.get(id).and_then(|start| start.worker);
+        let Some((worker, start)) = placed.and_then(|w| Some((w, self.starts.remove(id)?))) else {
+            // Given up meanwhile: what the worker made belongs to nobody.
+            out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
+            let (worker, epoch) = (env.worker(), epoch.next());
+            return out.push(Output::Retire { env, worker, epoch });
+        };
+        let Start { hash, key, since, unwanted, .. } = start;
+        if let Some(pool) = self.pools.get_mut(hash) {
+            pool.starting -= 1;
+        }
+        out.push(Output::Fact(Fact::StartEnded {
+            start: id,
+            key: hash,
+            env,
+            took: now.since(since),
+        }));
+        let entry = NewEntry { env, worker, key: hash, memory_mb: key.memory_mb, epoch, unwanted };
+        match self.envs.insert(entry) {
+            Some(seat) => self.settle(now, seat, true, out),
+            None => {
+                // An environment cannot be made twice; its room was counted twice.
+                self.place.release(worker, key.memory_mb, false);
+                out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
+                self.feed(now, hash, out);
+            }
+        }
+        self.pools.close_if_empty(hash);
+    }
+
+    pub(super) fn start_failed(
+        &mut self,
+        now: Now,
+        id: StartId,
+        why: StartFailure,
+        out: &mut Outputs,
+    ) {
+        self.fail_start(now, id, why, out);
+        self.place_waiting(now, out);
+    }
+
+    pub(super) fn expire_start(&mut self, now: Now, out: &mut Outputs) {
+        if let Some((id, _)) = self.starts.oldest() {
+            self.start_failed(now, id, StartFailure::Platform, out);
+        }
+    }
+
+    pub(super) fn fail_start(
+        &mut self,
+        now: Now,
+        id: StartId,
+        why: StartFailure,
+        out: &mut Outputs,
+    ) {
+        let Some(start) = self.starts.remove(id) else { return };
+        let (hash, worker) = (start.hash, start.worker);
+        if let Some(worker) = worker {
+            self.place.release(worker, start.key.memory_mb, false);
+        }
+        let Some(pool) = self.pools.get_mut(hash) else { return };
+        pool.starting -= 1;
+        let short = pool.queue.len() > pool.starting as usize;
+        let own = start.ticket.filter(|ticket| self.waiting.get(*ticket).is_some());
+        let victim = own.or(pool.queue.front().copied().filter(|_| short));
+        out.push(Output::Fact(Fact::StartFailed { start: id, key: hash, why }));
+        match why {
+            StartFailure::Init => {
+                if let Some(ticket) = victim {
+                    self.end_wait(now, ticket, false, out);
+                    out.push(Output::Reply { ticket, reply: Reply::InitFailed { start: id } });
+                }
+            }
+            StartFailure::NoRoom | StartFailure::Platform => {
+                if short {
+                    self.try_again(now, start, why, victim, out);
+                } else {
+                    self.gate.give_back(start.key.account, &start.key.function);
+                }
+            }
+        }
+        self.pools.close_if_empty(hash);
+    }
+
+    /// A platform failure costs the user no second token; it costs the call one of
+    /// its attempts (I8).
+    fn try_again(
+        &mut self,
+        now: Now,
+        start: Start,
+        why: StartFailure,
+        victim: Option<Ticket>,
+        out: &mut Outputs,
+    ) {
+        let key = Arc::clone(&start.key);
+        let hash = start.hash;
+        let again = Start { attempt: start.attempt + 1, since: now, worker: None, ..start.clone() };
+        let may = again.attempt <= limits::ATTEMPTS_MAX && start.worker.is_some();
+        let mut placed = Err((Reason::NoCapacity, Span::ZERO));
+        if may {
+            placed = self.place_start(now, again.clone(), start.worker, out);
+            if placed.is_err() && why == StartFailure::Platform {
+                placed = self.place_start(now, again, None, out);
+            }
+        }
+        if let Err((reason, retry_after)) = placed {
+            self.gate.give_back(key.account, &key.function);
+            if let Some(ticket) = victim {
+                self.end_wait(now, ticket, false, out);
+                refuse(ticket, hash, reason, retry_after, out);
+            }
+        }
+    }
+
+    /// Starts what a pool lacks after it lost an environment or a start.
+    pub(super) fn feed(&mut self, now: Now, hash: KeyHash, out: &mut Outputs) {
+        loop {
+            let Some(pool) = self.pools.get(hash) else { return };
+            let at = pool.starting as usize;
+            let (Some(ticket), key) = (pool.queue.get(at).copied(), Arc::clone(&pool.key)) else {
+                return;
+            };
+            if let Err((reason, wait)) = self.begin_start(now, hash, &key, First { ticket }, out) {
+                self.end_wait(now, ticket, false, out);
+                refuse(ticket, hash, reason, wait, out);
+            }
+        }
+    }
+
+    /// A start that still awaits room, and that no call needs any more, is undone.
+    pub(super) fn drop_spare_starts(&mut self, hash: KeyHash) {
+        while let Some(pool) = self.pools.get_mut(hash)
+            && pool.starting as usize > pool.queue.len()
+            && let Some(id) = self.starts.unplaced_of(hash)
+            && let Some(start) = self.starts.remove(id)
+        {
+            pool.starting -= 1;
+            self.gate.give_back(start.key.account, &start.key.function);
+        }
+    }
+}
