@@ -1,1 +1,19 @@
-//! Skeleton.
+//! Stored bytes: manifests over content-addressed chunks in life-cycled roots, and
+//! the safe unpacking of zip archives.
+//!
+//! The wall: no word of functions or invocations here, and no metadata; a manifest
+//! is given to the caller, who keeps it. Every call blocks on the disk: callers on
+//! an async executor use their blocking pool. Beside the path of an invoke: a
+//! worker comes here when it has no unpacked copy of some code.
+
+pub mod limits;
+pub mod zip;
+
+mod chunks;
+mod errors;
+mod reader;
+mod roots;
+
+pub use chunks::{Objects, Stored};
+pub use errors::{GetError, OpenError, PutError, RootError};
+pub use reader::Reader;
