@@ -7,6 +7,7 @@
 //! clock: time is an argument. Not on the path of an invoke; roles there hold a
 //! watched cache.
 
+pub mod follow;
 pub mod key;
 pub mod lease;
 pub mod limits;
@@ -20,6 +21,7 @@ pub mod watch;
 mod memory;
 mod store;
 
+pub use follow::{Follow, FollowError, Followed};
 pub use key::{Key, Prefix, TypedKey, TypedPrefix};
 pub use lease::{Lease, LeaseError, LeaseName};
 pub use record::{RecordError, Value};
