@@ -1,1 +1,49 @@
-//! Skeleton.
+//! Manager: a ring member. It owns the book of environments of its pool keys and
+//! the counter of its accounts' concurrency.
+//!
+//! The wall: it knows neither the public API nor sandboxes. Every choice is made
+//! by `decide`; here are only the mailbox, the timer, and the performing of what
+//! was decided.
+#![forbid(unsafe_code)]
+
+mod follow;
+mod owner;
+mod perform;
+mod timer;
+
+use std::collections::BTreeMap;
+
+use decide::place::Capacity;
+use model::{ManagerId, WorkerId};
+use platform::{Caller, Clock, Inbox, TaskKind, Tasks};
+use store::Store;
+use wire::{
+    manager::{ManagerAnswer, ManagerCall, ManagerNote},
+    worker::{WorkerAnswer, WorkerCall, WorkerNote},
+};
+
+pub type ManagerInbox = Inbox<ManagerCall, ManagerAnswer, ManagerNote>;
+pub type WorkerCaller = Caller<WorkerCall, WorkerAnswer, WorkerNote>;
+
+/// A worker as the configuration names it.
+#[derive(Clone, Debug)]
+pub struct WorkerLink {
+    pub caller: WorkerCaller,
+    pub capacity: Capacity,
+}
+
+#[derive(Debug)]
+pub struct Settings {
+    pub manager: ManagerId,
+    pub book: decide::book::Config,
+    pub workers: BTreeMap<WorkerId, WorkerLink>,
+}
+
+/// Starts the owner task of this manager's book and counter.
+pub fn start(settings: Settings, clock: Clock, tasks: &Tasks, store: Store, inbox: ManagerInbox) {
+    let (events, queue) = owner::events();
+    let follow = follow::functions(store, events.clone(), tasks.clone());
+    tasks.spawn(TaskKind::Role, "manager's view of functions", follow);
+    let owner = owner::Owner::new(settings, clock, tasks.clone(), events);
+    tasks.spawn(TaskKind::Role, "manager", owner.run(inbox, queue));
+}

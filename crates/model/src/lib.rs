@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod arn;
+pub mod civil;
 pub mod function;
 pub mod ids;
 pub mod invariant;
@@ -21,6 +22,7 @@ pub mod report;
 pub mod time;
 
 pub use arn::{FunctionRef, Qualifier};
+pub use civil::Civil;
 pub use function::{FunctionConfig, FunctionState, Runtime};
 pub use ids::{
     AccountId, EnvId, Epoch, FrontendId, FunctionName, LeaseId, ManagerId, Region, RequestId,

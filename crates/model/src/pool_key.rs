@@ -4,10 +4,10 @@
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::{
-    function::Architecture,
+    function::{Architecture, FunctionConfig},
     ids::{AccountId, FunctionName, TenantId, VersionId},
     payload::Digest,
 };
@@ -61,6 +61,24 @@ impl fmt::Debug for KeyHash {
 }
 
 impl PoolKey {
+    /// The on-demand, generic key of a version on plain hardware.
+    pub fn of(config: &FunctionConfig) -> PoolKey {
+        let architecture = config.architecture;
+        PoolKey {
+            account: config.account,
+            function: config.name.clone(),
+            version: config.version,
+            code: config.code.sha256,
+            revision: config.revision,
+            runtime_version: xxh3_64(config.runtime.name().as_bytes()),
+            class: Class::OnDemand,
+            tenant: None,
+            policy: 0,
+            cpu_class: CpuClass { architecture, template: 0, emulated: false },
+            memory_mb: config.memory_mb,
+        }
+    }
+
     /// The same for equal keys, on every machine and in every release.
     pub fn hash(&self) -> KeyHash {
         let mut hash = Xxh3::new();

@@ -56,15 +56,24 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        self.spawn_then(kind, name, future, std::future::ready(()));
+    }
+
+    /// As `spawn`, and `after` runs when the task is over, even where it panicked.
+    pub fn spawn_then<F, A>(&self, kind: TaskKind, name: &'static str, future: F, after: A)
+    where
+        F: Future<Output = ()> + Send + 'static,
+        A: Future<Output = ()> + Send + 'static,
+    {
         let tasks = self.clone();
         tokio::spawn(async move {
-            if AssertUnwindSafe(future).catch_unwind().await.is_ok() {
-                return;
+            if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+                tracing::error!(task = name, ?kind, "a task panicked");
+                if kind.stops_process() {
+                    tasks.stop(Stop::Failed { task: name });
+                }
             }
-            tracing::error!(task = name, ?kind, "a task panicked");
-            if kind.stops_process() {
-                tasks.stop(Stop::Failed { task: name });
-            }
+            after.await;
         });
     }
 

@@ -2,6 +2,12 @@
 //! ends are in one process and a call moves pointers; the messages are those of
 //! `wire`, so that a connection can take the channel's place.
 
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use model::limits;
 use tokio::sync::{mpsc, oneshot};
 
@@ -36,8 +42,9 @@ impl<A> Reply<A> {
         let _ = self.0.send((answer, body));
     }
 
-    pub fn is_abandoned(&self) -> bool {
-        self.0.is_closed()
+    /// For answers that give something: back it comes where nobody takes it.
+    pub fn offer(self, answer: A) -> Result<(), A> {
+        self.0.send((answer, Body::Empty)).map_err(|(answer, _)| answer)
     }
 }
 
@@ -45,6 +52,22 @@ impl<A> Reply<A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {0} does not answer")]
 pub struct Unreachable(pub &'static str);
+
+/// An answer that is on its way.
+#[derive(Debug)]
+pub struct Pending<A> {
+    role: &'static str,
+    answer: oneshot::Receiver<(A, Body)>,
+}
+
+impl<A> Future for Pending<A> {
+    type Output = Result<(A, Body), Unreachable>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let role = self.role;
+        Pin::new(&mut self.answer).poll(context).map_err(|_| Unreachable(role))
+    }
+}
 
 #[derive(Debug)]
 pub struct Caller<Q, A, N> {
@@ -64,10 +87,15 @@ impl<Q, A, N> Caller<Q, A, N> {
     }
 
     pub async fn call_with(&self, message: Q, body: Body) -> Result<(A, Body), Unreachable> {
+        self.send(message, body).await?.await
+    }
+
+    /// Hands the call over; the answer is waited for apart from that.
+    pub async fn send(&self, message: Q, body: Body) -> Result<Pending<A>, Unreachable> {
         let (reply, answer) = oneshot::channel();
         let call = Call { message, body, reply: Reply(reply) };
         self.sender.send(Mail::Call(call)).await.map_err(|_| Unreachable(self.role))?;
-        answer.await.map_err(|_| Unreachable(self.role))
+        Ok(Pending { role: self.role, answer })
     }
 
     /// Waits only while the other end's queue is full.

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use model::{
-    AccountId, EnvId, Epoch, FunctionConfig, FunctionName, KeyHash, LeaseId, PoolKey, Reason,
-    RequestId, Span, TenantId, WorkerId,
+    AccountId, EnvId, Epoch, FrontendId, FunctionConfig, FunctionName, KeyHash, LeaseId, PoolKey,
+    Reason, RequestId, Span, TenantId, VersionId, WorkerId,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::worker::StartFailure;
 
 /// To the manager, with an answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,11 +26,11 @@ pub enum ManagerAnswer {
         lease: LeaseId,
     },
     Denied(Denied),
+    /// Nothing idle here, or no more calls of this account here.
+    AskAnother,
     Granted(Grant),
-    /// The environment could not be built. The platform failed, not the user.
-    StartFailed {
-        message: String,
-    },
+    /// The environment that the call waited for could not be built.
+    StartFailed(StartFailure),
     Inspection(Inspection),
 }
 
@@ -37,6 +39,8 @@ pub enum ManagerAnswer {
 pub enum ManagerNote {
     /// A concurrency lease ended.
     Return { lease: LeaseId },
+    /// A frontend lives: all of its concurrency leases last on (I4).
+    Renew { holder: FrontendId },
     /// An environment lease that was never started goes back.
     Unused { lease: LeaseId },
     /// From the worker: the call of this lease has begun.
@@ -45,9 +49,6 @@ pub enum ManagerNote {
     Idle { env: EnvId, epoch: Epoch },
     /// From the worker: it exists no longer.
     Gone { env: EnvId },
-    /// A version's configuration or code was replaced, or its function deleted:
-    /// environments of other keys of this function are retired as they fall idle.
-    Superseded { account: AccountId, function: FunctionName, keep: Option<KeyHash> },
 }
 
 /// May one more call of this function run now?
@@ -56,7 +57,9 @@ pub struct Admit {
     pub request: RequestId,
     pub account: AccountId,
     pub function: FunctionName,
+    pub version: VersionId,
     pub tenant: Option<TenantId>,
+    pub holder: FrontendId,
 }
 
 /// One environment for one call.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{
-    EnvId, Epoch, ExecutionReport, FunctionConfig, LeaseId, PayloadRef, PoolKey, RequestId, Span,
-    TenantId,
+    AccountId, EnvId, Epoch, ExecutionReport, FunctionConfig, FunctionName, LeaseId, PayloadRef,
+    PoolKey, RequestId, Span, TenantId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub enum WorkerCall {
     Start(Start),
     Run(Box<Run>),
+    ReadLogs(ReadLogs),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,12 +23,16 @@ pub enum WorkerAnswer {
     /// The environment exists. An init that failed is the first run's to tell.
     Started(Started),
     /// The environment could not be built.
-    StartFailed { message: String },
+    StartFailed(StartFailure),
     /// The invocation ended; its response bytes travel beside.
     Ran(Box<Ran>),
     /// Refused without running anything: the epoch is old (I5), or the
     /// environment is gone or busy (I1).
     Refused(Refusal),
+    Logs(LogLines),
+    LogsUnreadable {
+        message: String,
+    },
 }
 
 /// To the worker, without an answer.
@@ -46,6 +51,8 @@ pub struct Start {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Started {
     pub env: EnvId,
+    /// Where this environment's grants begin to count.
+    pub epoch: Epoch,
     pub init: Span,
 }
 
@@ -82,4 +89,32 @@ pub enum Refusal {
     OldEpoch,
     NoSuchEnvironment,
     Busy,
+}
+
+/// Why an environment could not be built, told apart by who has to act.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StartFailure {
+    /// The host has no such runtime, or may not use another version.
+    InvalidRuntime { message: String },
+    /// The code has no program to start.
+    InvalidEntryPoint { message: String },
+    /// The platform failed.
+    Platform { message: String },
+}
+
+/// Log lines of a function from a position on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReadLogs {
+    pub account: AccountId,
+    pub function: FunctionName,
+    pub after: u64,
+    pub bytes_max: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogLines {
+    /// One JSON object per line: `t` epoch milliseconds, `s` stream, `m` message.
+    pub lines: Bytes,
+    /// The position after them.
+    pub next: u64,
 }

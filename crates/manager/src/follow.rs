@@ -1,0 +1,80 @@
+//! What the manager needs to know of functions: reserved concurrency and limits
+//! for the counter, and which pool key of a function is still the current one.
+
+use model::{AccountId, FunctionConfig, FunctionName, function::FunctionSettings};
+use platform::{Tasks, tasks::Stop};
+use store::{
+    Followed, Store, record,
+    schema::{self, Place},
+};
+use tokio::sync::mpsc;
+
+use crate::owner::Event;
+
+/// A fact about a function, as the metadata store says it.
+#[derive(Clone, Debug)]
+pub(crate) enum Fact {
+    /// The head was written: environments of other keys have had their day.
+    Head(Box<FunctionConfig>),
+    HeadDeleted(AccountId, FunctionName),
+    Reserved(AccountId, FunctionName, Option<u32>),
+}
+
+/// Follows all functions until the store closes.
+pub(crate) async fn functions(store: Store, events: mpsc::Sender<Event>, tasks: Tasks) {
+    let mut follow = store.follow(schema::functions());
+    loop {
+        let changes: Vec<_> = match follow.next().await {
+            Ok(Followed::All(all)) => {
+                all.into_iter().map(|entry| (entry.key, Some(entry.value))).collect()
+            }
+            Ok(Followed::Commit(commit)) => {
+                commit.changes.into_iter().map(|change| (change.key, change.value)).collect()
+            }
+            Err(error) => {
+                tracing::error!(%error, "limits can no longer be followed");
+                return tasks.stop(Stop::Failed { task: "manager's view of functions" });
+            }
+        };
+        for (key, value) in changes {
+            let fact = match fact(&key, value.as_deref()) {
+                Ok(Some(fact)) => fact,
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::error!(key = key.as_str(), %error, "a stored record is unreadable");
+                    continue;
+                }
+            };
+            if events.send(Event::Stored(fact)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn fact(key: &store::Key, value: Option<&[u8]>) -> Result<Option<Fact>, store::RecordError> {
+    Ok(match (Place::of(key), value) {
+        (Some(Place::FunctionHead(..)), Some(value)) => {
+            Some(Fact::Head(Box::new(record::decode::<FunctionConfig>(value)?)))
+        }
+        (Some(Place::FunctionHead(account, name)), None) => Some(Fact::HeadDeleted(account, name)),
+        (Some(Place::FunctionSettings(account, name)), Some(value)) => {
+            let settings: FunctionSettings = record::decode(value)?;
+            Some(Fact::Reserved(account, name, settings.reserved))
+        }
+        (Some(Place::FunctionSettings(account, name)), None) => {
+            Some(Fact::Reserved(account, name, None))
+        }
+        (
+            Some(
+                Place::FunctionVersion(..)
+                | Place::Installation
+                | Place::Credential(_)
+                | Place::AccountLimits(_)
+                | Place::Lease(_),
+            )
+            | None,
+            _,
+        ) => None,
+    })
+}

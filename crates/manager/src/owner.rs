@@ -1,0 +1,252 @@
+//! The owner task of one book and one counter: takes a message, asks the machine,
+//! performs its answers. No lock, because nobody else touches the state.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use decide::{
+    admit::{Ask, Counter},
+    book::{Acquire as AcquireInput, Book, Input, Mode, Outcome, Outputs, StartId, Ticket, Whose},
+};
+use model::{FunctionConfig, KeyHash, LeaseId, Now, PoolKey, Span, VersionId, WorkerId, limits};
+use platform::{Call, Clock, Mail, Tasks, transport::Reply};
+use tokio::sync::mpsc;
+use wire::{
+    manager::{Acquire, Admit, Denied, Inspection, ManagerAnswer, ManagerCall, ManagerNote},
+    worker::{StartFailure, Started},
+};
+
+use crate::{ManagerInbox, Settings, WorkerLink, follow::Fact, timer::Timer};
+
+/// A call waits for an environment no longer than any function may run.
+const ACQUIRE_TTL: Span = Span::secs(limits::TIMEOUT_SECS_MAX as u64);
+
+/// What reaches the owner besides its mailbox.
+#[derive(Debug)]
+pub(crate) enum Event {
+    StartEnded { start: StartId, result: Result<Started, StartFailure> },
+    Stored(Fact),
+}
+
+/// A full queue makes the tasks that report wait; none of them serves a call.
+pub(crate) fn events() -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
+    mpsc::channel(limits::ROLE_QUEUE_MAX)
+}
+
+pub(crate) struct Owner {
+    pub(crate) clock: Clock,
+    pub(crate) tasks: Tasks,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) workers: BTreeMap<WorkerId, WorkerLink>,
+    /// Who waits for which ticket.
+    pub(crate) tickets: BTreeMap<Ticket, Reply<ManagerAnswer>>,
+    /// What a pool's next environment is built from.
+    pub(crate) configs: BTreeMap<KeyHash, Arc<FunctionConfig>>,
+    /// Why starts failed, until their callers are told.
+    pub(crate) failures: BTreeMap<StartId, StartFailure>,
+    /// Granted to callers that were gone already.
+    pub(crate) unused: Vec<LeaseId>,
+    pub(crate) starts: u64,
+    counter: Counter,
+    book: Book,
+    outputs: Outputs,
+    ticket: u64,
+}
+
+impl Owner {
+    pub(crate) fn new(
+        settings: Settings,
+        clock: Clock,
+        tasks: Tasks,
+        events: mpsc::Sender<Event>,
+    ) -> Owner {
+        Owner {
+            clock,
+            tasks,
+            events,
+            workers: settings.workers,
+            tickets: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            unused: Vec::new(),
+            starts: 0,
+            counter: Counter::default(),
+            book: Book::new(settings.book),
+            outputs: Outputs::new(),
+            ticket: 0,
+        }
+    }
+
+    /// Until every caller is gone.
+    pub(crate) async fn run(mut self, mut inbox: ManagerInbox, mut events: mpsc::Receiver<Event>) {
+        let mut timer = Timer::new(self.clock.clone());
+        for (worker, link) in self.workers.clone() {
+            self.tell(Input::WorkerOffers { worker, capacity: link.capacity });
+        }
+        loop {
+            timer.no_later_than(self.deadline());
+            tokio::select! {
+                biased;
+                // Limits and environments that came into being go before calls.
+                Some(event) = events.recv() => self.event(event),
+                mail = inbox.next() => match mail {
+                    Some(Mail::Call(call)) => self.call(call),
+                    Some(Mail::Note(note)) => self.note(note),
+                    None => return,
+                },
+                () = timer.fired() => self.due(),
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Now> {
+        let book = self.book.deadline().map(|(at, _)| at);
+        [book, self.counter.deadline()].into_iter().flatten().min()
+    }
+
+    fn due(&mut self) {
+        let ended = self.counter.expire(self.clock.now());
+        if ended > 0 {
+            tracing::warn!(ended, "concurrency leases of silent frontends ended");
+        }
+        self.tell(Input::Deadline);
+    }
+
+    /// The book decides; its outputs are performed in order.
+    fn tell(&mut self, input: Input) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.book.handle(self.clock.now(), input, &mut outputs);
+        for output in outputs.drain(..) {
+            self.perform(output);
+        }
+        self.outputs = outputs;
+        if let Some(lease) = self.unused.pop() {
+            self.tell(Input::Released { lease, outcome: Outcome::NotStarted });
+        }
+    }
+
+    fn call(&mut self, call: Call<ManagerCall, ManagerAnswer>) {
+        let Call { message, reply, body: _ } = call;
+        match message {
+            ManagerCall::Admit(admit) => reply.send(self.admit(&admit)),
+            ManagerCall::Acquire(acquire) => self.acquire(acquire, reply),
+            ManagerCall::Inspect => reply.send(ManagerAnswer::Inspection(self.inspect())),
+        }
+    }
+
+    fn admit(&mut self, admit: &Admit) -> ManagerAnswer {
+        let ask = Ask {
+            account: admit.account,
+            function: &admit.function,
+            version: admit.version,
+            tenant: admit.tenant.as_ref(),
+            holder: admit.holder,
+        };
+        match self.counter.take(self.clock.now(), &ask) {
+            Ok(admitted) => ManagerAnswer::Admitted { lease: admitted.lease },
+            Err(refusal) => ManagerAnswer::Denied(Denied {
+                reason: refusal.reason,
+                retry_after: refusal.retry_after,
+            }),
+        }
+    }
+
+    fn acquire(&mut self, acquire: Acquire, reply: Reply<ManagerAnswer>) {
+        let Acquire { key, hash, config, .. } = acquire;
+        self.ticket += 1;
+        let ticket = Ticket(self.ticket);
+        self.tickets.insert(ticket, reply);
+        self.configs.entry(hash).or_insert(config);
+        let deadline = self.clock.now() + ACQUIRE_TTL;
+        // A ring of one reaches the account's whole limit: no cap per manager.
+        let client_cap = u32::MAX;
+        let mode = Mode::ExistingOrNew;
+        let ask = AcquireInput { ticket, hash, key, mode, deadline, client_cap };
+        self.tell(Input::Acquire(ask));
+    }
+
+    fn note(&mut self, note: ManagerNote) {
+        match note {
+            ManagerNote::Return { lease } => {
+                self.counter.give_back(lease);
+            }
+            ManagerNote::Renew { holder } => self.counter.renew(self.clock.now(), holder),
+            ManagerNote::Unused { lease } => {
+                self.tell(Input::Released { lease, outcome: Outcome::NotStarted });
+            }
+            ManagerNote::RunStarted { lease, .. } => self.tell(Input::RunStarted { lease }),
+            ManagerNote::Idle { env, epoch } => self.tell(Input::Idle { env, epoch }),
+            ManagerNote::Gone { env } => self.tell(Input::Gone { env }),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::StartEnded { start, result } => self.start_ended(start, result),
+            Event::Stored(fact) => self.stored(fact),
+        }
+    }
+
+    fn start_ended(&mut self, start: StartId, result: Result<Started, StartFailure>) {
+        use decide::book::StartFailure as Why;
+        match result {
+            Ok(Started { env, epoch, .. }) => self.tell(Input::Started { start, env, epoch }),
+            Err(failure) => {
+                let why = match failure {
+                    StartFailure::Platform { ref message } => {
+                        tracing::warn!(message, "an environment could not be built");
+                        Why::Platform
+                    }
+                    StartFailure::InvalidRuntime { .. }
+                    | StartFailure::InvalidEntryPoint { .. } => Why::Init,
+                };
+                self.failures.insert(start, failure);
+                self.tell(Input::StartFailed { start, why });
+                self.failures.remove(&start);
+            }
+        }
+    }
+
+    fn stored(&mut self, fact: Fact) {
+        match fact {
+            Fact::Head(config) => {
+                let keep = PoolKey::of(&config).hash();
+                self.configs.retain(|hash, known| {
+                    let same = known.account == config.account && known.name == config.name;
+                    *hash == keep || !same || known.version != VersionId::Latest
+                });
+                self.tell(Input::Retire(Whose {
+                    account: config.account,
+                    function: config.name.clone(),
+                    version: Some(VersionId::Latest),
+                    keep: Some(keep),
+                }));
+            }
+            Fact::HeadDeleted(account, function) => {
+                self.counter.forget_function(account, &function);
+                self.configs.retain(|_, known| known.account != account || known.name != function);
+                self.tell(Input::Retire(Whose { account, function, version: None, keep: None }));
+            }
+            Fact::Reserved(account, function, reserved) => {
+                let now = self.clock.now();
+                if let Err(error) = self.counter.reserve(now, account, &function, reserved) {
+                    // `control` refuses these; a stored one is an operator's edit.
+                    tracing::error!(%function, %error, "a reservation is not in force");
+                }
+            }
+        }
+    }
+
+    fn inspect(&self) -> Inspection {
+        let counts = self.book.lease_counts();
+        let idle = self.book.pools().map(|(_, load)| u64::from(load.idle)).sum();
+        Inspection {
+            in_flight: self.counter.leases() as u64,
+            environments: self.book.environments() as u64,
+            idle,
+            leases_granted: counts.granted,
+            leases_started: counts.started,
+            leases_returned: counts.returned,
+            starts: self.starts,
+        }
+    }
+}
