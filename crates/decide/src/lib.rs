@@ -14,10 +14,14 @@
 extern crate alloc;
 
 pub mod admit;
+pub mod arcs;
 pub mod book;
 pub mod dice;
 pub mod fact;
 pub mod place;
+pub mod probe;
+pub mod ring;
+pub mod route;
 
 pub use book::Book;
 pub use dice::Dice;

@@ -1,0 +1,144 @@
+//! The consistent-hash ring of managers: an immutable view of one version. Who
+//! knows the version, a start and a size knows the members of an arc; nothing else
+//! has to be said. What arcs are for, `arcs` knows; whom to ask first, `probe`.
+
+use alloc::vec::Vec;
+
+use model::{ManagerId, RingVersion};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Points of each member: a member's share of the ring deviates by about
+/// 1 / sqrt(points), here 6 %.
+const POINTS_PER_MEMBER: u64 = 256;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ring {
+    version: RingVersion,
+    /// Sorted by position.
+    points: Vec<(u64, ManagerId)>,
+    members: usize,
+}
+
+impl Ring {
+    pub fn new(version: RingVersion, members: &[ManagerId]) -> Ring {
+        let mut distinct = members.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let mut points: Vec<(u64, ManagerId)> = distinct
+            .iter()
+            .flat_map(|member| (0..POINTS_PER_MEMBER).map(|n| (position(*member, n), *member)))
+            .collect();
+        points.sort_unstable();
+        Ring { version, points, members: distinct.len() }
+    }
+
+    pub fn version(&self) -> RingVersion {
+        self.version
+    }
+
+    /// Number of distinct members.
+    pub fn len(&self) -> usize {
+        self.members
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.members == 0
+    }
+
+    /// The first `size` distinct members clockwise from `start`, appended to `into`;
+    /// all members where there are fewer.
+    pub fn members(&self, start: u64, size: u16, into: &mut Vec<ManagerId>) {
+        let from = into.len();
+        let wanted = usize::from(size).min(self.members);
+        let first = self.points.partition_point(|(at, _)| *at < start);
+        let clockwise = self.points[first..].iter().chain(&self.points[..first]);
+        for (_, member) in clockwise {
+            if into.len() - from == wanted {
+                return;
+            }
+            if !into[from..].contains(member) {
+                into.push(*member);
+            }
+        }
+    }
+
+    /// The one member responsible for a position.
+    pub fn owner(&self, start: u64) -> Option<ManagerId> {
+        let first = self.points.partition_point(|(at, _)| *at < start);
+        self.points.get(first).or(self.points.first()).map(|(_, member)| *member)
+    }
+}
+
+fn position(member: ManagerId, point: u64) -> u64 {
+    xxh3_64_with_seed(&member.0.to_le_bytes(), point)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(n: u64) -> Ring {
+        let members: Vec<ManagerId> = (0..n).map(ManagerId).collect();
+        Ring::new(RingVersion(1), &members)
+    }
+
+    fn arc(ring: &Ring, start: u64, size: u16) -> Vec<ManagerId> {
+        let mut members = Vec::new();
+        ring.members(start, size, &mut members);
+        members
+    }
+
+    fn start(group: u64) -> u64 {
+        xxh3_64_with_seed(&group.to_le_bytes(), 99)
+    }
+
+    #[test]
+    fn members_are_distinct_and_an_arc_is_a_prefix_of_a_larger_one() {
+        let ring = ring(20);
+        for group in 0..500 {
+            let whole = arc(&ring, start(group), 20);
+            let mut sorted = whole.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            assert_eq!(sorted.len(), 20);
+            for size in 0..=20_u16 {
+                assert_eq!(arc(&ring, start(group), size), whole[..usize::from(size)]);
+            }
+            assert_eq!(arc(&ring, start(group), 500), whole);
+            assert_eq!(ring.owner(start(group)), whole.first().copied());
+        }
+    }
+
+    #[test]
+    fn the_order_in_which_members_are_named_makes_no_difference() {
+        let named = [ManagerId(3), ManagerId(1), ManagerId(3), ManagerId(2)];
+        let sorted = [ManagerId(1), ManagerId(2), ManagerId(3)];
+        assert_eq!(Ring::new(RingVersion(1), &named), Ring::new(RingVersion(1), &sorted));
+    }
+
+    #[test]
+    fn an_empty_ring_has_no_owner() {
+        assert_eq!(ring(0).owner(7), None);
+        assert_eq!(arc(&ring(0), 7, 2), []);
+    }
+
+    #[test]
+    fn a1_5_one_manager_moves_only_the_groups_that_it_serves() {
+        let (before, groups) = (ring(20), 10_000);
+        for changed in [ring(19), ring(21)] {
+            let (moved_member, size) = (ManagerId(changed.len().min(20) as u64), 2);
+            let mut moved = 0;
+            for group in 0..groups {
+                let (old, new) =
+                    (arc(&before, start(group), size), arc(&changed, start(group), size));
+                if old != new {
+                    moved += 1;
+                    assert!(old.contains(&moved_member) || new.contains(&moved_member));
+                }
+            }
+            let expected = 2.0 / before.len().max(changed.len()) as f64;
+            let share = f64::from(moved) / groups as f64;
+            assert!((share / expected - 1.0).abs() <= 0.2, "{share} is not {expected} ± 20 %");
+        }
+    }
+}
