@@ -1,7 +1,7 @@
 //! A transaction: all preconditions hold and all operations happen, or none. The
 //! meaning stands here once, over any ordered table; engines only keep bytes.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub enum Precondition {
     VersionIs(Key, Revision),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Op {
     Put(Key, Bytes),
     /// Of an absent key: no change, no error.
@@ -42,7 +42,7 @@ pub struct Transaction {
 }
 
 /// A stored value with the revision that last changed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     pub key: Key,
     pub value: Bytes,
@@ -103,6 +103,22 @@ pub enum ReadError {
     },
     #[error("the store is closed")]
     Closed,
+}
+
+/// Values may hold secrets: only their sizes are shown.
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Op::Put(key, value) => write!(f, "Put({key}, {} bytes)", value.len()),
+            Op::Delete(key) => write!(f, "Delete({key})"),
+        }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: {} bytes", self.key, self.revision.0, self.value.len())
+    }
 }
 
 impl Precondition {

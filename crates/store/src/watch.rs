@@ -6,6 +6,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// One key's new value, or `None` where it was deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Change {
     pub key: Key,
     pub value: Option<Bytes>,
@@ -190,6 +191,16 @@ impl Commit {
         let under = self.changes.iter().filter(|change| prefix.holds(&change.key));
         let changes: Vec<Change> = under.cloned().collect();
         (!changes.is_empty()).then_some(Commit { revision: self.revision, changes })
+    }
+}
+
+/// Values may hold secrets: only their sizes are shown.
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{} is now {} bytes", self.key, value.len()),
+            None => write!(f, "{} is deleted", self.key),
+        }
     }
 }
 

@@ -162,3 +162,81 @@ impl Table for Rows<'_> {
         statement.execute([key.as_str()]).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{schema, settings::AccountLimits, sqlite::file};
+
+    fn put(value_bytes: usize) -> Transaction {
+        let key = schema::account_limits(model::AccountId::parse("000000000001").unwrap());
+        let op = txn::Op::Put(key.into_key(), Bytes::from(vec![b' '; value_bytes]));
+        Transaction { preconditions: Vec::new(), ops: vec![op] }
+    }
+
+    fn writer(directory: &std::path::Path) -> Writer {
+        let (connection, last) = file::open_writable(&file::path_in(directory)).unwrap();
+        let (_, queue) = mpsc::channel(1);
+        Writer::new(connection, last, Arc::new(Feed::new(last)), queue)
+    }
+
+    /// Carries a group out and returns its answers.
+    fn answers(
+        writer: &mut Writer,
+        group: Vec<Transaction>,
+    ) -> Vec<Result<Revision, TransactError>> {
+        let (mut writes, mut answers) = (Vec::new(), Vec::new());
+        for transaction in group {
+            let (reply, answer) = oneshot::channel();
+            writes.push(Write { transaction, reply });
+            answers.push(answer);
+        }
+        writer.carry_out(writes);
+        answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_group_is_one_commit_with_a_revision_for_each() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = writer(directory.path());
+        let key = schema::account_limits(model::AccountId::parse("000000000001").unwrap());
+        let refused = Transaction::new().require_absent(&key);
+        let refused = refused.put(&key, &AccountLimits { concurrency: 1 }).unwrap();
+        let found = answers(&mut writer, vec![put(1), refused, put(2)]);
+        assert!(matches!(found[0], Ok(Revision(1))), "{found:?}");
+        assert!(matches!(found[1], Err(TransactError::Conflict { .. })), "{found:?}");
+        assert!(matches!(found[2], Ok(Revision(2))), "{found:?}");
+        assert_eq!(file::read_revision(&writer.connection), Ok(Revision(2)));
+    }
+
+    #[test]
+    fn a_full_disk_undoes_the_group_and_lets_the_next_one_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = writer(directory.path());
+        writer.connection.pragma_update(None, "max_page_count", 8).unwrap();
+        let found = answers(&mut writer, vec![put(1), put(100_000)]);
+        for answer in found {
+            let error = answer.unwrap_err();
+            assert!(matches!(&error, TransactError::Failed { detail } if detail.contains("full")));
+        }
+        assert!(matches!(answers(&mut writer, vec![put(1)])[..], [Ok(Revision(1))]));
+    }
+
+    #[test]
+    fn a_commit_that_is_not_confirmed_halts_the_writer() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = writer(directory.path());
+        // A constraint that is only checked by the commit.
+        let fail_at_commit = "PRAGMA foreign_keys = ON;
+            CREATE TABLE parents (id INTEGER PRIMARY KEY);
+            CREATE TABLE children (id INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+            CREATE TRIGGER fail AFTER INSERT ON entries BEGIN INSERT INTO children VALUES (7); END;";
+        writer.connection.execute_batch(fail_at_commit).unwrap();
+        let found = answers(&mut writer, vec![put(1)]);
+        assert!(matches!(found[..], [Err(TransactError::Uncertain { .. })]), "{found:?}");
+        writer.connection.execute_batch("DROP TRIGGER fail").unwrap();
+        let found = answers(&mut writer, vec![put(1)]);
+        assert!(matches!(found[..], [Err(TransactError::Failed { .. })]), "{found:?}");
+        assert_eq!(file::read_revision(&writer.connection), Ok(Revision(0)));
+    }
+}
