@@ -61,9 +61,10 @@ impl Reader {
     fn read_verified(&self, chunk: ChunkRef) -> Result<Bytes, GetError> {
         let bytes = self.read_file(chunk).map_err(|source| {
             let (root, chunk) = (self.root.clone(), chunk.id);
-            match source.kind() {
-                io::ErrorKind::NotFound => GetError::Missing { root, chunk },
-                _ => GetError::Io { root, chunk, source },
+            if source.kind() == io::ErrorKind::NotFound {
+                GetError::Missing { root, chunk }
+            } else {
+                GetError::Io { root, chunk, source }
             }
         })?;
         if bytes.len() != chunk.length as usize || name(&bytes) != chunk.id {

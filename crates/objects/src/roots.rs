@@ -47,10 +47,10 @@ impl Objects {
         let grave = self.temporary_path();
         {
             let _no_puts = self.hold_off_puts();
-            fs::rename(&path, &grave).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => RootError::NoSuchRoot { root: root.clone() },
-                _ => io(error),
-            })?;
+            if !path.is_dir() {
+                return Err(RootError::NoSuchRoot { root: root.clone() });
+            }
+            fs::rename(&path, &grave).map_err(io)?;
             sync_directory(&self.roots_path()).map_err(io)?;
         }
         fs::remove_dir_all(&grave).map_err(io)

@@ -94,9 +94,9 @@ impl From<io::Error> for UnpackError {
 
 impl From<::zip::result::ZipError> for UnpackError {
     fn from(error: ::zip::result::ZipError) -> UnpackError {
-        match error {
-            ::zip::result::ZipError::Io(error) => error.into(),
-            other => UnpackError::Unreadable { detail: other.to_string() },
+        if let ::zip::result::ZipError::Io(error) = error {
+            return error.into();
         }
+        UnpackError::Unreadable { detail: error.to_string() }
     }
 }
