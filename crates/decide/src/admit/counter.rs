@@ -192,3 +192,197 @@ impl From<(Reason, Span)> for Refusal {
         Refusal { reason, retry_after }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    const VERSION: VersionId = VersionId::Latest;
+
+    fn account() -> AccountId {
+        AccountId::parse("000000000001").unwrap()
+    }
+
+    fn name(text: &str) -> FunctionName {
+        FunctionName::parse(text).unwrap()
+    }
+
+    fn counter(concurrency: u32) -> Counter {
+        let defaults = AccountLimits { concurrency, tenant: None };
+        Counter::new(defaults, limits::CONCURRENCY_LEASE_TTL)
+    }
+
+    fn ask<'a>(function: &'a FunctionName, holder: u64) -> Ask<'a> {
+        let holder = FrontendId(holder);
+        Ask { account: account(), function, version: VERSION, tenant: None, holder }
+    }
+
+    /// Takes until refused: how many, and the refusal.
+    fn fill(counter: &mut Counter, now: Now, function: &str) -> (usize, Refusal) {
+        let function = name(function);
+        let mut taken = 0;
+        loop {
+            let peeked = counter.peek(now, &ask(&function, 1));
+            match counter.take(now, &ask(&function, 1)) {
+                Ok(_) => taken += 1,
+                Err(refusal) => {
+                    assert_eq!(peeked, Err(refusal), "peek says what take says");
+                    return (taken, refusal);
+                }
+            }
+            assert_eq!(peeked, Ok(()));
+        }
+    }
+
+    #[test]
+    fn a6_1_the_hundred_and_first_is_refused_for_concurrency() {
+        let (taken, refusal) = fill(&mut counter(100), Now(0), "f");
+        assert_eq!(taken, 100);
+        assert_eq!(refusal.reason, Reason::ConcurrentInvocationLimitExceeded);
+        assert!(refusal.retry_after > Span::ZERO && refusal.retry_after < Span::secs(60));
+    }
+
+    #[test]
+    fn a6_6_reserved_zero_is_refused_and_touches_nothing() {
+        let mut counter = counter(1_000);
+        counter.reserve(Now(0), account(), &name("f"), Some(0)).unwrap();
+        let (taken, refusal) = fill(&mut counter, Now(0), "f");
+        let reason = Reason::ReservedFunctionConcurrentInvocationLimitExceeded;
+        assert_eq!((taken, refusal.reason), (0, reason));
+        assert_eq!((counter.leases(), counter.claimed(account()).total()), (0, 0));
+    }
+
+    #[test]
+    fn a6_6_a_hundred_stay_unreserved() {
+        let mut counter = counter(1_000);
+        let mut reserve = |f, n| counter.reserve(Now(0), account(), &name(f), n);
+        assert_eq!(reserve("f", Some(900)), Ok(()));
+        assert_eq!(reserve("g", Some(1)), Err(ReserveError { would_leave: 99 }));
+        assert_eq!(reserve("f", Some(901)), Err(ReserveError { would_leave: 99 }));
+        assert_eq!(reserve("f", Some(400)), Ok(()));
+        assert_eq!(reserve("g", Some(500)), Ok(()));
+        assert_eq!(reserve("f", None), Ok(()));
+        assert_eq!(reserve("h", Some(400)), Ok(()));
+    }
+
+    #[test]
+    fn a_reservation_is_a_cap_and_a_guarantee() {
+        let mut counter = counter(1_000);
+        counter.reserve(Now(0), account(), &name("kept"), Some(200)).unwrap();
+        let (others, refusal) = fill(&mut counter, Now(0), "flood");
+        assert_eq!(others, 800);
+        assert_eq!(refusal.reason, Reason::ConcurrentInvocationLimitExceeded);
+        let (kept, refusal) = fill(&mut counter, Now(0), "kept");
+        assert_eq!(kept, 200);
+        let reason = Reason::ReservedFunctionConcurrentInvocationLimitExceeded;
+        assert_eq!(refusal.reason, reason);
+    }
+
+    #[test]
+    fn rates_have_their_own_reasons() {
+        let cases = [
+            (None, 1_000, Reason::FunctionInvocationRateLimitExceeded),
+            (Some(10), 100, Reason::ReservedFunctionInvocationRateLimitExceeded),
+        ];
+        for (reserved, allowed, reason) in cases {
+            let mut counter = counter(if reserved.is_some() { 1_000 } else { 100 });
+            counter.reserve(Now(0), account(), &name("f"), reserved).unwrap();
+            let function = name("f");
+            let mut through = 0;
+            let refusal = loop {
+                match counter.take(Now(0), &ask(&function, 1)) {
+                    Ok(admitted) => through += u32::from(counter.give_back(admitted.lease)),
+                    Err(refusal) => break refusal,
+                }
+            };
+            assert_eq!((through, refusal.reason), (allowed, reason));
+            let later = Now(0) + refusal.retry_after;
+            assert!(counter.take(later, &ask(&function, 1)).is_ok(), "retry_after is enough");
+        }
+    }
+
+    #[test]
+    fn a1_4_provisioned_units_are_kept_from_others_and_counted_once() {
+        let mut counter = counter(100);
+        counter.provision(Now(0), account(), &name("paid"), 10);
+        assert_eq!(counter.claimed(account()).total(), 10);
+        let (others, _) = fill(&mut counter, Now(0), "flood");
+        assert_eq!(others, 90);
+        let (paid, _) = fill(&mut counter, Now(0), "paid");
+        assert_eq!(paid, 10);
+        let claimed = counter.claimed(account());
+        assert_eq!((claimed.unreserved_in_flight, claimed.total()), (100, 100));
+        // Inside a reservation they are counted already.
+        let mut reserved = super::tests::counter(1_000);
+        reserved.reserve(Now(0), account(), &name("f"), Some(50)).unwrap();
+        reserved.provision(Now(0), account(), &name("f"), 20);
+        assert_eq!(reserved.claimed(account()).total(), 50);
+    }
+
+    #[test]
+    fn a1_7_leases_die_with_their_frontend() {
+        let mut counter = counter(1_000);
+        let function = name("f");
+        let taken: Vec<_> = (0..50).map(|_| counter.take(Now(0), &ask(&function, 1))).collect();
+        counter.take(Now(0), &ask(&function, 2)).unwrap();
+        let ttl = limits::CONCURRENCY_LEASE_TTL;
+        counter.renew(Now(0) + Span::secs(10), FrontendId(2));
+        assert_eq!(counter.expire(Now(0) + Span::secs(14)), 0);
+        assert_eq!(counter.deadline(), Some(Now(0) + ttl));
+        assert_eq!(counter.expire(Now(0) + ttl), 50);
+        assert_eq!(counter.in_flight(account(), &function), 1);
+        assert!(taken.iter().flatten().all(|admitted| !counter.give_back(admitted.lease)));
+        assert_eq!(counter.in_flight(account(), &function), 1);
+        assert_eq!(counter.expire(Now(0) + Span::secs(26)), 1);
+        assert_eq!((counter.leases(), counter.deadline()), (0, None));
+    }
+
+    #[test]
+    fn a_tenant_limit_has_its_own_reason() {
+        let mut counter = Counter::new(
+            AccountLimits { concurrency: 100, tenant: Some(2) },
+            limits::CONCURRENCY_LEASE_TTL,
+        );
+        let function = name("f");
+        let tenants = [TenantId::parse("a").unwrap(), TenantId::parse("b").unwrap()];
+        let of = |tenant| Ask { tenant: Some(tenant), ..ask(&function, 1) };
+        let first = counter.take(Now(0), &of(&tenants[0])).unwrap();
+        counter.take(Now(0), &of(&tenants[0])).unwrap();
+        let refused = counter.take(Now(0), &of(&tenants[0])).unwrap_err();
+        assert_eq!(refused.reason, Reason::TenantConcurrentInvocationLimitExceeded);
+        assert!(counter.take(Now(0), &of(&tenants[1])).is_ok());
+        assert!(counter.give_back(first.lease));
+        assert!(counter.take(Now(0), &of(&tenants[0])).is_ok());
+    }
+
+    #[test]
+    fn counts_are_per_function_account_and_version() {
+        let mut counter = counter(100);
+        let (f, g) = (name("f"), name("g"));
+        let first = Ask { version: VersionId::Published(1), ..ask(&f, 1) };
+        let second = Ask { version: VersionId::Published(2), ..ask(&f, 1) };
+        let counts: Vec<_> = [first, second, second, ask(&g, 1)]
+            .iter()
+            .map(|ask| counter.take(Now(0), ask).unwrap())
+            .map(|a| (a.in_function, a.in_account, a.in_version))
+            .collect();
+        assert_eq!(counts, [(1, 1, 1), (2, 2, 1), (3, 3, 2), (1, 4, 1)]);
+    }
+
+    #[test]
+    fn reserving_while_calls_run_keeps_the_counts_true() {
+        let mut counter = counter(1_000);
+        let function = name("f");
+        let one = counter.take(Now(0), &ask(&function, 1)).unwrap();
+        counter.reserve(Now(0), account(), &function, Some(5)).unwrap();
+        assert_eq!(counter.claimed(account()).unreserved_in_flight, 0);
+        let two = counter.take(Now(0), &ask(&function, 1)).unwrap();
+        counter.reserve(Now(0), account(), &function, None).unwrap();
+        assert_eq!(counter.claimed(account()).unreserved_in_flight, 2);
+        assert!(counter.give_back(one.lease) && counter.give_back(two.lease));
+        assert_eq!(counter.claimed(account()), Claimed::default());
+        assert!(!counter.give_back(two.lease), "a lease ends once");
+    }
+}
