@@ -9,10 +9,12 @@ const { Channel } = require('./channel.cjs');
 
 // Frame kinds, protocol v1 (runtimes/README.md).
 const INVOKE = 1;
+const LOAD = 2;
 const READY = 16;
 const RESPONSE = 17;
 const ERROR = 18;
 const INIT_ERROR = 19;
+const PARKED = 23;
 
 // 6 MiB + 100 bytes, the largest buffered response AWS accepts.
 const RESPONSE_BYTES_MAX = 6291556;
@@ -389,10 +391,24 @@ function addLayerPaths() {
   require('module')._initPaths();
 }
 
+/** Warms up, then waits for the function's environment and folder; until then nothing of it is known. */
+function waitParked(channel) {
+  require('./faults.cjs');
+  require('util').format('%o', {});
+  channel.send(PARKED, '{}', '');
+  const frame = channel.receiveBlocking();
+  if (frame.kind !== LOAD) throw new Error(`waiting parked: frame of unexpected kind ${frame.kind}`);
+  const load = JSON.parse(frame.header);
+  for (const name of Object.keys(env)) delete env[name];
+  Object.assign(env, load.env);
+  process.chdir(load.cwd);
+}
+
 function main() {
   const fd = parseInt(env.LAMBENT_CHANNEL_FD ?? '3', 10);
   delete env.LAMBENT_CHANNEL_FD;
   const runtime = new Runtime(new Channel(fd));
+  if (env.LAMBENT_PARKED !== undefined) waitParked(runtime.channel);
   readEnvironment();
   addLayerPaths();
   patchConsole();

@@ -21,6 +21,8 @@ class Channel {
     this.onFrame = null;
     this.modulesSeen = 0;
     this.turnRequested = 0;
+    // False while an invocation is in progress: what arrives early waits in `buffer`.
+    this.wanted = false;
     this.buffer = Buffer.allocUnsafeSlow(READ_BYTES);
     this.have = 0;
   }
@@ -113,19 +115,23 @@ class Channel {
   }
 
   received(chunk, count) {
-    if (this.have === 0 && count >= PREFIX_BYTES) {
-      const total = frameBytes(chunk);
-      if (total === count) {
-        this.onFrame(splitFrame(chunk));
-        return true;
-      }
+    if (this.wanted && this.have === 0 && count >= PREFIX_BYTES && frameBytes(chunk) === count) {
+      this.wanted = false;
+      this.onFrame(splitFrame(chunk));
+      return true;
     }
     this.reserve(this.have + count);
     chunk.copy(this.buffer, this.have, 0, count);
     this.have += count;
-    const frame = this.takeFrame();
-    if (frame !== null) this.onFrame(frame);
+    this.deliver();
     return true;
+  }
+
+  deliver() {
+    const frame = this.wanted ? this.takeFrame() : null;
+    if (frame === null) return;
+    this.wanted = false;
+    this.onFrame(frame);
   }
 
   takeFrame() {
@@ -150,7 +156,10 @@ class Channel {
   /** Makes sure that the next frame will be read while the event loop does whatever it has to do. */
   hold() {
     if (this.socket === null && this.mustStayResponsive()) this.open();
-    if (this.socket !== null) this.socket.ref();
+    if (this.socket === null) return;
+    this.socket.ref();
+    this.wanted = true;
+    if (this.have > 0) setImmediate(() => this.deliver());
   }
 
   /** An empty loop ends the process; one more turn of it brings `loopIsEmpty` back after the answer. */

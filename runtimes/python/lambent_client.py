@@ -11,10 +11,12 @@ import _json
 
 # Frame kinds, protocol v1 (runtimes/README.md).
 INVOKE = 1
+LOAD = 2
 READY = 16
 RESPONSE = 17
 ERROR = 18
 INIT_ERROR = 19
+PARKED = 23
 
 PREFIX_BYTES = 9
 READ_BYTES = 65536
@@ -27,6 +29,8 @@ TOO_LARGE_MESSAGE = "Response payload size exceeded maximum allowed payload size
 
 TRACE_VARIABLE = "_X_AMZN_TRACE_ID"
 SIGTERM = 15
+# What most functions import first; a parked client has the time to load it before it is given a function.
+PARKED_MODULES = ("os", "json", "logging", "datetime", "lambent_faults")
 
 
 class Fault(Exception):
@@ -299,6 +303,25 @@ def take_channel():
     return channel
 
 
+def wait_parked(channel):
+    """Warms up, then waits for the function's environment and folder; until then nothing of it is known."""
+    for name in PARKED_MODULES:
+        __import__(name)
+    channel.send(PARKED, b"{}", b"")
+    kind, head, _ = channel.receive()
+    if kind != LOAD:
+        raise RuntimeError("waiting parked: frame of unexpected kind %d" % kind)
+    load = parse_json(str(head, "utf-8"))
+    environ = sys.modules["os"].environ
+    environ.clear()
+    environ.update(load["env"])
+    # `variable` reads this mapping, of which `os.environ` is a copy.
+    posix.environ.clear()
+    posix.environ.update((name.encode(), value.encode()) for name, value in load["env"].items())
+    posix.chdir(load["cwd"])
+    time.tzset()
+
+
 def variable(name, default=None):
     value = posix.environ.get(name.encode())
     return default if value is None else value.decode("utf-8", "surrogateescape")
@@ -517,31 +540,8 @@ def serve(channel, handler):
 
 def main():
     channel = take_channel()
-    task_root = variable("LAMBDA_TASK_ROOT", "/var/task")
-    add_site_names()
-    build_path(task_root)
-    exit_on_sigterm()
-    load_environment()
-    if sys.stdout is not None:
-        sys.stdout.reconfigure(line_buffering=True)
     try:
-        try:
-            watch_logging()
-            if sys.flags.no_site and wants_site(task_root):
-                import site
-
-                site.main()
-            handler = load_handler(variable("_HANDLER", ""))
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            import lambent_faults
-
-            type_name, payload = lambent_faults.describe_and_log(error, "")
-            flush_output()
-            channel.send(INIT_ERROR, b'{"type":%b}' % _json.encode_basestring_ascii(type_name).encode(), payload)
-            posix._exit(1)
-        serve(channel, handler)
+        start(channel)
     except ChannelClosed:
         flush_output()
         posix._exit(0)
@@ -551,3 +551,33 @@ def main():
     finally:
         # Closed first: threads of the user's may keep the process alive after SystemExit, the worker need not wait.
         channel.close()
+
+
+def start(channel):
+    exit_on_sigterm()
+    if posix.environ.pop(b"LAMBENT_PARKED", None) is not None:
+        posix.unsetenv(b"LAMBENT_PARKED")
+        wait_parked(channel)
+    task_root = variable("LAMBDA_TASK_ROOT", "/var/task")
+    add_site_names()
+    build_path(task_root)
+    load_environment()
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(line_buffering=True)
+    try:
+        watch_logging()
+        if sys.flags.no_site and wants_site(task_root):
+            import site
+
+            site.main()
+        handler = load_handler(variable("_HANDLER", ""))
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        import lambent_faults
+
+        type_name, payload = lambent_faults.describe_and_log(error, "")
+        flush_output()
+        channel.send(INIT_ERROR, b'{"type":%b}' % _json.encode_basestring_ascii(type_name).encode(), payload)
+        posix._exit(1)
+    serve(channel, handler)

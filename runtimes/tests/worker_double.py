@@ -11,7 +11,8 @@ import tempfile
 import time
 
 RUNTIMES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-INVOKE, READY, RESPONSE, ERROR, INIT_ERROR, STREAM_START, STREAM_CHUNK, STREAM_END = 1, 16, 17, 18, 19, 20, 21, 22
+INVOKE, LOAD = 1, 2
+READY, RESPONSE, ERROR, INIT_ERROR, STREAM_START, STREAM_CHUNK, STREAM_END, PARKED = 16, 17, 18, 19, 20, 21, 22, 23
 COMMANDS = {
     "python": ["/usr/bin/python3", "-S", os.path.join(RUNTIMES, "python", "bootstrap.py")],
     "node": ["/usr/bin/node", os.path.join(RUNTIMES, "node", "bootstrap.cjs")],
@@ -86,6 +87,10 @@ class Client:
                 return None
             data += part
         return bytes(data)
+
+    def load(self, variables):
+        """Gives a parked client its function."""
+        self.socket.sendall(frame(LOAD, {"env": variables, "cwd": self.root}, b""))
 
     def send(self, event, **header):
         fields = {"id": "req-1", "deadline_ms": int(time.time() * 1000) + 30000, "arn": ARN}
