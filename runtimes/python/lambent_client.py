@@ -1,8 +1,7 @@
-# The Python runtime client: loads the handler, then answers invocations over the framed channel.
-# Everything on the warm path is in this file; errors and logging live in `lambent_faults` and
-# `lambent_logs`, which are imported only when something fails or when user code imports `logging`.
+# The warm path of the Python runtime client: frames, JSON, the context object, one invocation after the other.
+# Starting is in `lambent_start`; errors and logging are in `lambent_faults` and `lambent_logs`, which are imported
+# only when something fails or when user code imports `logging`.
 # It imports nothing that is not built into the interpreter: each further import costs a cold start.
-import builtins
 import posix
 import sys
 import time
@@ -11,12 +10,9 @@ import _json
 
 # Frame kinds, protocol v1 (runtimes/README.md).
 INVOKE = 1
-LOAD = 2
 READY = 16
 RESPONSE = 17
 ERROR = 18
-INIT_ERROR = 19
-PARKED = 23
 
 PREFIX_BYTES = 9
 READ_BYTES = 65536
@@ -28,9 +24,6 @@ TOO_LARGE_TYPE = "Function.ResponseSizeTooLarge"
 TOO_LARGE_MESSAGE = "Response payload size exceeded maximum allowed payload size (%d bytes)." % RESPONSE_BYTES_MAX
 
 TRACE_VARIABLE = "_X_AMZN_TRACE_ID"
-SIGTERM = 15
-# What most functions import first; a parked client has the time to load it before it is given a function.
-PARKED_MODULES = ("os", "json", "logging", "datetime", "lambent_faults")
 
 
 class Fault(Exception):
@@ -289,163 +282,12 @@ class current:
     tenant_id = None
 
 
-# ---- start ----
-
-
-def take_channel():
-    """The channel's descriptor, hidden from user code, from programs it runs and from processes it forks."""
-    fd = int(posix.environ.pop(b"LAMBENT_CHANNEL_FD", b"3"))
-    posix.unsetenv(b"LAMBENT_CHANNEL_FD")
-    posix.set_inheritable(fd, False)
-    posix.set_blocking(fd, True)
-    channel = Channel(fd)
-    posix.register_at_fork(after_in_child=channel.close)
-    return channel
-
-
-def wait_parked(channel):
-    """Warms up, then waits for the function's environment and folder; until then nothing of it is known."""
-    for name in PARKED_MODULES:
-        __import__(name)
-    channel.send(PARKED, b"{}", b"")
-    kind, head, _ = channel.receive()
-    if kind != LOAD:
-        raise RuntimeError("waiting parked: frame of unexpected kind %d" % kind)
-    load = parse_json(str(head, "utf-8"))
-    environ = sys.modules["os"].environ
-    environ.clear()
-    environ.update(load["env"])
-    # `variable` reads this mapping, of which `os.environ` is a copy.
-    posix.environ.clear()
-    posix.environ.update((name.encode(), value.encode()) for name, value in load["env"].items())
-    posix.chdir(load["cwd"])
-    time.tzset()
+# ---- environment and output ----
 
 
 def variable(name, default=None):
     value = posix.environ.get(name.encode())
     return default if value is None else value.decode("utf-8", "surrogateescape")
-
-
-def build_path(task_root):
-    """Function code, layers, PYTHONPATH, this runtime, the interpreter, the host's packages: in that order."""
-    version = "python%d.%d" % sys.version_info[:2]
-    runtime = __file__.rpartition("/")[0]
-    own = [task_root, "/opt/python/lib/%s/site-packages" % version, "/opt/python"]
-    chosen = [part for part in variable("PYTHONPATH", "").split(":") if part]
-    rest = [part for part in sys.path if part not in chosen and part != runtime]
-    packages = []
-    if sys.flags.no_site:
-        # What `site` would add, without the 2 ms it takes to look for it.
-        for part in (
-            "/usr/local/lib/%s/site-packages" % version,
-            "/usr/local/lib/%s/dist-packages" % version,
-            "/usr/lib/python3/dist-packages",
-        ):
-            packages.append(part)
-    path = []
-    for part in own + chosen + [runtime] + rest + packages:
-        if part not in path:
-            path.append(part)
-    sys.path[:] = path
-
-
-def add_site_names():
-    """`exit`, `quit` and `help` come from `site`, which is not loaded; handlers do call `exit`."""
-    import _sitebuiltins
-
-    builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
-    builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
-    builtins.help = _sitebuiltins._Helper()
-
-
-def wants_site(task_root):
-    """A PYTHONPATH of the user's own may carry a `sitecustomize`, as tracing layers do; then `site` has to run."""
-    usual = (__file__.rpartition("/")[0], task_root, "/var/runtime", "/opt/python", "")
-    return any(part not in usual for part in variable("PYTHONPATH", "").split(":"))
-
-
-class LoggingWatch:
-    """Sets the root logger up at the moment user code imports `logging`; until then it costs nothing."""
-
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name != "logging":
-            return None
-        sys.meta_path.remove(cls)
-        for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                break
-        else:
-            return None
-        loader, execute = spec.loader, spec.loader.exec_module
-
-        def execute_and_configure(module):
-            execute(module)
-            import lambent_logs
-
-            lambent_logs.configure(module)
-
-        loader.exec_module = execute_and_configure
-        return spec
-
-
-def watch_logging():
-    if "logging" in sys.modules:
-        import lambent_logs
-
-        lambent_logs.configure(sys.modules["logging"])
-    else:
-        sys.meta_path.insert(0, LoggingWatch)
-
-
-def exit_on_sigterm():
-    """As first process of a namespace the kernel drops a SIGTERM that nobody handles."""
-    if posix.getpid() != 1:
-        return
-    import _signal
-
-    def leave(number, frame):
-        flush_output()
-        posix._exit(0)
-
-    _signal.signal(SIGTERM, leave)
-    posix.register_at_fork(after_in_child=lambda: _signal.signal(SIGTERM, _signal.SIG_DFL))
-
-
-def load_environment():
-    LambdaContext.function_name = variable("AWS_LAMBDA_FUNCTION_NAME")
-    LambdaContext.function_version = variable("AWS_LAMBDA_FUNCTION_VERSION")
-    LambdaContext.memory_limit_in_mb = variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-    LambdaContext.log_group_name = variable("AWS_LAMBDA_LOG_GROUP_NAME")
-    LambdaContext.log_stream_name = variable("AWS_LAMBDA_LOG_STREAM_NAME")
-
-
-def load_handler(name):
-    try:
-        module_name, function_name = name.rsplit(".", 1)
-    except ValueError as error:
-        raise Fault("Runtime.MalformedHandlerName", "Bad handler '%s': %s" % (name, error)) from None
-    dotted = module_name.replace("/", ".")
-    if dotted in sys.builtin_module_names:
-        raise Fault(
-            "Runtime.BuiltInModuleConflict", "Cannot use built-in module %s as a handler module" % module_name
-        )
-    try:
-        __import__(dotted)
-        module = sys.modules[dotted]
-    except ImportError as error:
-        raise Fault("Runtime.ImportModuleError", "Unable to import module '%s': %s" % (module_name, error)) from None
-    except SyntaxError as error:
-        trace = ['  File "%s" Line %s\n    %s' % (error.filename, error.lineno, error.text)]
-        message = "Syntax error in module '%s': %s" % (module_name, error)
-        raise Fault("Runtime.UserCodeSyntaxError", message, trace) from None
-    try:
-        return getattr(module, function_name)
-    except AttributeError:
-        message = "Handler '%s' missing on module '%s'" % (function_name, module_name)
-        raise Fault("Runtime.HandlerNotFound", message) from None
 
 
 def flush_output():
@@ -536,48 +378,3 @@ def serve(channel, handler):
         else:
             reply = '{"id":%s,"type":%s}' % (quote(request_id), quote(type_name))
         channel.send(kind, reply.encode(), body)
-
-
-def main():
-    channel = take_channel()
-    try:
-        start(channel)
-    except ChannelClosed:
-        flush_output()
-        posix._exit(0)
-    except KeyboardInterrupt:
-        flush_output()
-        posix._exit(130)
-    finally:
-        # Closed first: threads of the user's may keep the process alive after SystemExit, the worker need not wait.
-        channel.close()
-
-
-def start(channel):
-    exit_on_sigterm()
-    if posix.environ.pop(b"LAMBENT_PARKED", None) is not None:
-        posix.unsetenv(b"LAMBENT_PARKED")
-        wait_parked(channel)
-    task_root = variable("LAMBDA_TASK_ROOT", "/var/task")
-    add_site_names()
-    build_path(task_root)
-    load_environment()
-    if sys.stdout is not None:
-        sys.stdout.reconfigure(line_buffering=True)
-    try:
-        watch_logging()
-        if sys.flags.no_site and wants_site(task_root):
-            import site
-
-            site.main()
-        handler = load_handler(variable("_HANDLER", ""))
-    except (SystemExit, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        import lambent_faults
-
-        type_name, payload = lambent_faults.describe_and_log(error, "")
-        flush_output()
-        channel.send(INIT_ERROR, b'{"type":%b}' % _json.encode_basestring_ascii(type_name).encode(), payload)
-        posix._exit(1)
-    serve(channel, handler)

@@ -8,7 +8,7 @@ import lambent_logs
 from lambent_client import Fault, render_json
 
 _OWN_FOLDER = __file__.rpartition("/")[0] + "/"
-_OWN_FILES = tuple(_OWN_FOLDER + name for name in ("bootstrap.py", "lambent_client.py", "lambent_logs.py"))
+_OWN_FILES = tuple(_OWN_FOLDER + name for name in ("bootstrap.py", "lambent_start.py", "lambent_client.py", "lambent_logs.py"))
 # CloudWatch's console trims ordinary leading blanks, so AWS indents the logged trace with these.
 _NO_BREAK_SPACE = "\u00a0"
 

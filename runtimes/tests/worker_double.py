@@ -14,7 +14,7 @@ RUNTIMES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INVOKE, LOAD = 1, 2
 READY, RESPONSE, ERROR, INIT_ERROR, STREAM_START, STREAM_CHUNK, STREAM_END, PARKED = 16, 17, 18, 19, 20, 21, 22, 23
 COMMANDS = {
-    "python": ["/usr/bin/python3", "-S", os.path.join(RUNTIMES, "python", "bootstrap.py")],
+    "python": [os.environ.get("LAMBENT_TEST_PYTHON", "/usr/bin/python3"), "-S", os.path.join(RUNTIMES, "python", "bootstrap.py")],
     "node": ["/usr/bin/node", os.path.join(RUNTIMES, "node", "bootstrap.cjs")],
     "node-mjs": ["/usr/bin/node", os.path.join(RUNTIMES, "node", "bootstrap.mjs")],
 }
