@@ -365,7 +365,15 @@ function watchProcess(runtime) {
 }
 
 function patchConsole() {
-  const levels = { trace: 'TRACE', debug: 'DEBUG', info: 'INFO', log: 'INFO', warn: 'WARN', error: 'ERROR', fatal: 'FATAL' };
+  const levels = {
+    trace: 'TRACE',
+    debug: 'DEBUG',
+    info: 'INFO',
+    log: 'INFO',
+    warn: 'WARN',
+    error: 'ERROR',
+    fatal: 'FATAL',
+  };
   for (const [method, level] of Object.entries(levels)) {
     console[method] = (...values) => require('./logs.cjs').write(level, values);
   }
@@ -393,8 +401,11 @@ function addLayerPaths() {
 
 /** Warms up, then waits for the function's environment and folder; until then nothing of it is known. */
 function waitParked(channel) {
-  require('./faults.cjs');
-  require('util').format('%o', {});
+  // What the first invocation would have to load and compile: errors, module look-up, the warm path itself.
+  require('./faults.cjs').describe(new Error('warm'));
+  loadModule(__dirname, 'faults');
+  require('module')._initPaths();
+  buildContext({ id: '' });
   channel.send(PARKED, '{}', '');
   const frame = channel.receiveBlocking();
   if (frame.kind !== LOAD) throw new Error(`waiting parked: frame of unexpected kind ${frame.kind}`);
@@ -408,12 +419,12 @@ function main() {
   const fd = parseInt(env.LAMBENT_CHANNEL_FD ?? '3', 10);
   delete env.LAMBENT_CHANNEL_FD;
   const runtime = new Runtime(new Channel(fd));
-  if (env.LAMBENT_PARKED !== undefined) waitParked(runtime.channel);
-  readEnvironment();
-  addLayerPaths();
   patchConsole();
   offerStreaming();
   watchProcess(runtime);
+  if (env.LAMBENT_PARKED !== undefined) waitParked(runtime.channel);
+  readEnvironment();
+  addLayerPaths();
   const failed = (error) => {
     const { describe } = require('./faults.cjs');
     runtime.crash('Init Error', describe(error), error, 1);

@@ -9,8 +9,9 @@ class Fault extends Error {
   constructor(type, message) {
     super(message);
     this.name = type;
+    const frames = (this.stack ?? '').split('\n').slice(String(message).split('\n').length);
     Object.defineProperty(this, 'stack', {
-      value: [`${type}: ${message}`, ...(this.stack ?? '').split('\n').slice(String(message).split('\n').length)].join('\n'),
+      value: [`${type}: ${message}`, ...frames].join('\n'),
       enumerable: false,
       writable: true,
       configurable: true,
@@ -69,17 +70,12 @@ function logFault(label, error) {
 
 /** All own properties of the error, as AWS logs them; the short form when they are not JSON. */
 function loggedText(error) {
-  const { name, message, code, stack, ...own } = { ...error, name: error.name, message: error.message, stack: error.stack };
+  const known = { errorType: error.name, errorMessage: error.message };
+  const stack = error.stack?.split('\n');
   try {
-    return JSON.stringify({
-      errorType: name,
-      errorMessage: message,
-      code: error.code,
-      ...own,
-      stack: stack?.split('\n'),
-    });
+    return JSON.stringify({ ...known, code: error.code, ...error, stack });
   } catch {
-    return JSON.stringify({ errorType: name, errorMessage: message, trace: stack?.split('\n') });
+    return JSON.stringify({ ...known, trace: stack });
   }
 }
 

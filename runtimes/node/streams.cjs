@@ -16,6 +16,10 @@ const HTTP_CONTENT_TYPE = 'application/vnd.awslambda.http-integration-response';
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
 const PRELUDE_END = Buffer.alloc(8);
 
+function asBuffer(chunk, encoding) {
+  return Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk, encoding);
+}
+
 /** What the handler writes to; `sink` carries chunks to the worker. */
 class ResponseStream extends Writable {
   constructor(sink, highWaterMark) {
@@ -33,14 +37,14 @@ class ResponseStream extends Writable {
   _write(chunk, encoding, done) {
     try {
       this.prepare();
-      this.sink.chunk(Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk, encoding), done);
+      this.sink.chunk(asBuffer(chunk, encoding), done);
     } catch (error) {
       done(error);
     }
   }
 
   _writev(chunks, done) {
-    this._write(Buffer.concat(chunks.map(({ chunk, encoding }) => (Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk, encoding)))), undefined, done);
+    this._write(Buffer.concat(chunks.map(({ chunk, encoding }) => asBuffer(chunk, encoding))), undefined, done);
   }
 
   _final(done) {
