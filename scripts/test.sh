@@ -19,7 +19,10 @@ export LAMBENT_E2E_VENV LAMBENT_E2E_NODE_MODULES
 # The published service model comes with the pinned client: with it, a test
 # compares the generated code with what the generator writes.
 for model in "$LAMBENT_E2E_VENV"/lib/python3*/site-packages/botocore/data/lambda/2015-03-31/service-2.json*; do
-    [ -f "$model" ] && LAMBDA_SERVICE_MODEL=$model && export LAMBDA_SERVICE_MODEL
+    if [ -f "$model" ]; then
+        LAMBDA_SERVICE_MODEL=$model
+        export LAMBDA_SERVICE_MODEL
+    fi
 done
 
 if cargo nextest --version >/dev/null 2>&1; then
