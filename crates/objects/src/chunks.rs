@@ -16,7 +16,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
-        PoisonError, RwLock, RwLockWriteGuard,
+        Arc, PoisonError, RwLock, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -27,13 +27,17 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     errors::{GetError, OpenError, PutError, RootError},
     limits::CHUNK_BYTES,
+    partial,
     reader::Reader,
     roots::sync_directory,
 };
 
-/// The open directory. Share it by reference or in an `Arc`.
+/// The open directory. Cheap to clone; closed when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Objects(Arc<Open>);
+
 #[derive(Debug)]
-pub struct Objects {
+struct Open {
     directory: PathBuf,
     /// Told apart within this process; the directory belongs to it alone.
     temporaries: AtomicU64,
@@ -68,13 +72,13 @@ impl Objects {
             }
             Err(TryLockError::Error(source)) => return Err(io("locking")(source)),
         }
-        let objects = Objects {
+        let objects = Objects(Arc::new(Open {
             directory: directory.to_owned(),
             temporaries: AtomicU64::new(0),
             puts: RwLock::new(()),
             _lock: lock,
-        };
-        let temporary = objects.directory.join("temporary");
+        }));
+        let temporary = directory.join("temporary");
         if temporary.exists() {
             fs::remove_dir_all(&temporary).map_err(io("sweeping unfinished files of"))?;
         }
@@ -89,7 +93,7 @@ impl Objects {
     /// nothing, unless a chunk was damaged: then it is repaired.
     pub fn put(&self, root: &RootId, mut source: impl Read) -> Result<Stored, PutError> {
         let directory = self.root_path(root)?;
-        let _not_deleted = self.puts.read().unwrap_or_else(PoisonError::into_inner);
+        let _not_deleted = self.0.puts.read().unwrap_or_else(PoisonError::into_inner);
         if !directory.is_dir() {
             return Err(RootError::NoSuchRoot { root: root.clone() }.into());
         }
@@ -115,7 +119,8 @@ impl Objects {
         Ok(Stored { manifest, sha256: Digest(sha256.finalize().into()) })
     }
 
-    /// The object's bytes, each chunk verified before any of it is handed out.
+    /// The object's bytes, each chunk verified before any of it is handed out. One
+    /// chunk at a time is in memory, however large the object is.
     pub fn get(&self, manifest: &Manifest) -> Result<Reader, GetError> {
         Reader::open(self.root_path(&manifest.root)?, manifest)
     }
@@ -125,10 +130,8 @@ impl Objects {
     pub fn materialise(&self, manifest: &Manifest, path: &Path) -> Result<(), GetError> {
         let mut reader = self.get(manifest)?;
         let failed = |source| GetError::Write { path: path.to_owned(), source };
-        let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}-{number}.partial", std::process::id()));
-        let beside = Beside(PathBuf::from(beside));
+        let number = self.0.temporaries.fetch_add(1, Ordering::Relaxed);
+        let beside = Beside(partial::path_beside(path, number));
         let mut file = create_new(&beside.0).map_err(failed)?;
         while let Some(chunk) = reader.next_chunk()? {
             file.write_all(&chunk).map_err(failed)?;
@@ -137,17 +140,17 @@ impl Objects {
     }
 
     pub(crate) fn roots_path(&self) -> PathBuf {
-        self.directory.join("roots")
+        self.0.directory.join("roots")
     }
 
     /// A name that nothing has, in a directory that is emptied at the next opening.
     pub(crate) fn temporary_path(&self) -> PathBuf {
-        let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
-        self.directory.join("temporary").join(number.to_string())
+        let number = self.0.temporaries.fetch_add(1, Ordering::Relaxed);
+        self.0.directory.join("temporary").join(number.to_string())
     }
 
     pub(crate) fn hold_off_puts(&self) -> RwLockWriteGuard<'_, ()> {
-        self.puts.write().unwrap_or_else(PoisonError::into_inner)
+        self.0.puts.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put_chunk(&self, directory: &Path, id: ChunkId, bytes: &[u8]) -> io::Result<()> {

@@ -11,9 +11,11 @@ pub mod zip;
 
 mod chunks;
 mod errors;
+mod partial;
 mod reader;
 mod roots;
 
 pub use chunks::{Objects, Stored};
 pub use errors::{GetError, OpenError, PutError, RootError};
+pub use partial::sweep_partial;
 pub use reader::Reader;

@@ -17,4 +17,4 @@ pub const ZIP_DEPTH_MAX: usize = 64;
 /// Bytes of a symbolic link's target in a zip; a longer one is refused.
 pub const ZIP_LINK_BYTES_MAX: u64 = 4096;
 /// Unfinished copies beside one destination; with more, unpacking is refused.
-pub const ZIP_PARTIALS_MAX: u32 = 256;
+pub const ZIP_PARTIALS_MAX: u64 = 256;

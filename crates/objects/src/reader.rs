@@ -1,14 +1,14 @@
-//! `Reader`: an object's bytes, chunk by chunk. A chunk is compared with its name
-//! and its length before the first byte of it is handed out.
+//! `Reader`: an object's bytes, one chunk in memory at a time. A chunk is compared
+//! with its name and its length before the first byte of it is handed out.
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     path::PathBuf,
 };
 
-use bytes::{Buf, Bytes};
-use model::{ChunkId, Manifest, RootId, manifest::ChunkRef};
+use bytes::Bytes;
+use model::{Manifest, RootId, manifest::ChunkRef};
 
 use crate::{
     chunks::name,
@@ -16,15 +16,23 @@ use crate::{
     limits::CHUNK_BYTES,
 };
 
-/// Reads an object from its start; also a `std::io::Read`, whose errors carry the
-/// `GetError` inside.
+/// Reads an object from its start, or from where it was set to. As a
+/// `std::io::Read` its errors carry the `GetError` inside.
 #[derive(Debug)]
 pub struct Reader {
     directory: PathBuf,
     root: RootId,
-    chunks: std::vec::IntoIter<ChunkRef>,
-    /// Verified and not yet handed out.
-    current: Bytes,
+    chunks: Vec<Chunk>,
+    length: u64,
+    position: u64,
+    /// The verified chunk with this index.
+    loaded: Option<(usize, Bytes)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    start: u64,
+    named: ChunkRef,
 }
 
 impl Reader {
@@ -38,24 +46,39 @@ impl Reader {
         if !manifest.is_whole() || !manifest.chunks.iter().all(fits) {
             return Err(GetError::NotWhole);
         }
-        let chunks = manifest.chunks.clone().into_iter();
-        Ok(Reader { directory, root, chunks, current: Bytes::new() })
+        let mut start = 0;
+        let chunks = manifest.chunks.iter().map(|named| {
+            let chunk = Chunk { start, named: *named };
+            start += u64::from(named.length);
+            chunk
+        });
+        let chunks = chunks.collect();
+        Ok(Reader { directory, root, chunks, length: manifest.length, position: 0, loaded: None })
     }
 
-    /// The rest of the current chunk, or the next one; `None` at the end.
+    /// What is left of the chunk at the position, and moves past it; `None` at the end.
     pub fn next_chunk(&mut self) -> Result<Option<Bytes>, GetError> {
-        if !self.current.is_empty() {
-            return Ok(Some(std::mem::take(&mut self.current)));
+        let rest = self.load()?;
+        self.position += rest.len() as u64;
+        Ok((!rest.is_empty()).then_some(rest))
+    }
+
+    /// From the position to the end of its chunk; empty at the end.
+    fn load(&mut self) -> Result<Bytes, GetError> {
+        if self.position >= self.length {
+            return Ok(Bytes::new());
         }
-        let Some(chunk) = self.chunks.next() else { return Ok(None) };
-        match self.read_verified(chunk) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) => {
-                // After a failure there is no rest that would be the object's.
-                self.chunks = Vec::new().into_iter();
-                Err(error)
-            }
+        let at = self.chunks.partition_point(|chunk| chunk.start <= self.position) - 1;
+        let Chunk { start, named } = self.chunks[at];
+        let offset = (self.position - start) as usize;
+        if let Some((loaded, bytes)) = &self.loaded
+            && *loaded == at
+        {
+            return Ok(bytes.slice(offset..));
         }
+        let bytes = self.read_verified(named)?;
+        self.loaded = Some((at, bytes.clone()));
+        Ok(bytes.slice(offset..))
     }
 
     fn read_verified(&self, chunk: ChunkRef) -> Result<Bytes, GetError> {
@@ -68,7 +91,7 @@ impl Reader {
             }
         })?;
         if bytes.len() != chunk.length as usize || name(&bytes) != chunk.id {
-            return Err(self.damaged(chunk.id));
+            return Err(GetError::Damaged { root: self.root.clone(), chunk: chunk.id });
         }
         Ok(bytes.into())
     }
@@ -80,25 +103,27 @@ impl Reader {
         file.take(u64::from(chunk.length) + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
-
-    fn damaged(&self, chunk: ChunkId) -> GetError {
-        GetError::Damaged { root: self.root.clone(), chunk }
-    }
 }
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        if self.current.is_empty() {
-            match self.next_chunk()? {
-                Some(chunk) => self.current = chunk,
-                None => return Ok(0),
-            }
-        }
-        let length = buffer.len().min(self.current.len());
-        self.current.copy_to_slice(&mut buffer[..length]);
+        let rest = self.load()?;
+        let length = buffer.len().min(rest.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        self.position += length as u64;
         Ok(length)
+    }
+}
+
+impl Seek for Reader {
+    /// Past the end is allowed and reads nothing, as with files.
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.length.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.position)
     }
 }

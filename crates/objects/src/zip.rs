@@ -9,14 +9,11 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Cursor, Read, Seek, Write},
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink},
-    },
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
-use crate::limits::ZIP_PARTIALS_MAX;
+use crate::{limits::ZIP_PARTIALS_MAX, partial};
 
 pub use self::errors::{Fault, UnpackError};
 use self::plan::{Kind, Plan, Planned};
@@ -24,7 +21,6 @@ use self::plan::{Kind, Plan, Planned};
 mod errors;
 mod plan;
 
-const PARTIAL: &str = ".partial";
 const DIRECTORY_MODE: u32 = 0o755;
 
 /// What an archive holds.
@@ -66,21 +62,6 @@ pub fn unpack(archive: impl Read + Seek, destination: &Path) -> Result<Listing, 
         Ok(()) => {}
     }
     Ok(plan.listing())
-}
-
-/// Removes what a killed `unpack` left in the directory of the destinations. Only
-/// for a directory that nobody unpacks into meanwhile.
-pub fn sweep(parent: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(parent)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let unfinished =
-            name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(PARTIAL.as_bytes());
-        if unfinished && entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn write_entry<R: Read + Seek>(
@@ -147,10 +128,8 @@ struct Partial(PathBuf);
 
 impl Partial {
     fn beside(destination: &Path) -> Result<Partial, UnpackError> {
-        let name = destination.file_name().unwrap_or_default().to_string_lossy();
         for number in 0..ZIP_PARTIALS_MAX {
-            let hidden = format!(".{name}.{}-{number}{PARTIAL}", std::process::id());
-            let path = destination.with_file_name(hidden);
+            let path = partial::path_beside(destination, number);
             match create_directory(&path) {
                 Ok(()) => return Ok(Partial(path)),
                 Err(UnpackError::Write { source, .. })
@@ -164,7 +143,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // Usually gone: it has its real name. What stays is for `sweep`.
+        // Usually gone: it has its real name. What stays is for `sweep_partial`.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read},
+    io::{self, Cursor, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -45,6 +45,33 @@ fn objects_of_every_length_round_trip() {
         assert!(stored.manifest.is_whole());
         assert!(read(&objects, &stored.manifest).unwrap() == bytes, "{length}");
     }
+}
+
+#[test]
+fn every_position_can_be_read_from() {
+    let directory = tempfile::tempdir().unwrap();
+    let (objects, root) = open(directory.path());
+    let chunk = CHUNK_BYTES as u64;
+    let bytes = pattern(5, 2 * chunk + 3);
+    let mut reader = objects.get(&objects.put(&root, &bytes[..]).unwrap().manifest).unwrap();
+    let mut model = Cursor::new(&bytes);
+    let moves = [
+        SeekFrom::End(-1),
+        SeekFrom::Start(chunk - 1),
+        SeekFrom::Start(chunk),
+        SeekFrom::Current(-3),
+        SeekFrom::End(0),
+        SeekFrom::End(9),
+        SeekFrom::Start(0),
+    ];
+    for to in moves {
+        assert_eq!(reader.seek(to).unwrap(), model.seek(to).unwrap(), "{to:?}");
+        let (mut found, mut expected) = (Vec::new(), Vec::new());
+        reader.by_ref().take(5).read_to_end(&mut found).unwrap();
+        model.by_ref().take(5).read_to_end(&mut expected).unwrap();
+        assert_eq!(found, expected, "{to:?}");
+    }
+    assert!(reader.seek(SeekFrom::Current(-100)).is_err());
 }
 
 #[test]
@@ -179,6 +206,19 @@ fn roots_are_made_listed_and_deleted_whole() {
         let refused = objects.create_root(&RootId(bad.into()));
         assert!(matches!(refused, Err(RootError::BadName { .. })), "{bad}");
     }
+}
+
+#[test]
+fn a_chunk_that_was_cut_short_is_swept_at_the_next_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    let (objects, root) = open(directory.path());
+    let manifest = objects.put(&root, &b"abc"[..]).unwrap().manifest;
+    drop(objects);
+    let unfinished = directory.path().join("temporary/3");
+    fs::write(&unfinished, "half a chu").unwrap();
+    let objects = Objects::open(directory.path()).unwrap();
+    assert!(!unfinished.exists());
+    assert_eq!(read(&objects, &manifest).unwrap(), b"abc");
 }
 
 #[test]

@@ -9,8 +9,14 @@ use std::{
 };
 
 use ::zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
-use model::limits::{UNZIPPED_BYTES_MAX, ZIP_ENTRIES_MAX};
-use objects::zip::{self, Fault, Listing, UnpackError};
+use model::{
+    RootId,
+    limits::{UNZIPPED_BYTES_MAX, ZIP_ENTRIES_MAX},
+};
+use objects::{
+    Objects,
+    zip::{self, Fault, Listing, UnpackError},
+};
 
 type Archive = ZipWriter<Cursor<Vec<u8>>>;
 
@@ -126,9 +132,11 @@ fn what_a_killed_unpack_left_is_swept() {
     let directory = tempfile::tempdir().unwrap();
     let unfinished = directory.path().join(".code.1-0.partial");
     fs::create_dir_all(unfinished.join("x")).unwrap();
+    let unfinished_file = directory.path().join(".zip.1-0.partial");
+    fs::write(&unfinished_file, "x").unwrap();
     zip::unpack(Cursor::new(files(&["a"])), &directory.path().join("code")).unwrap();
-    zip::sweep(directory.path()).unwrap();
-    assert!(!unfinished.exists());
+    objects::sweep_partial(directory.path()).unwrap();
+    assert!(!unfinished.exists() && !unfinished_file.exists());
     assert!(directory.path().join("code/a").exists());
 }
 
@@ -267,4 +275,28 @@ fn devices_and_sockets_are_refused() {
         archive[central + 38..central + 42].copy_from_slice(&attributes.to_le_bytes());
         assert!(matches!(refused(&archive), UnpackError::Special { .. }), "{kind:o}");
     }
+}
+
+#[test]
+fn an_archive_is_unpacked_from_where_it_is_stored() {
+    let big = vec![7; 700_000];
+    let archive = build(|archive| {
+        ["a", "b", "c"].iter().for_each(|name| file(archive, name, stored(), &big));
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let objects = Objects::open(&directory.path().join("objects")).unwrap();
+    let root = RootId("r1".into());
+    objects.create_root(&root).unwrap();
+    let manifest = objects.put(&root, &archive[..]).unwrap().manifest;
+    let code = directory.path().join("code");
+    let listing = zip::unpack(objects.get(&manifest).unwrap(), &code).unwrap();
+    assert_eq!(listing, Listing { entries: 3, total: 2_100_000 });
+    assert!(fs::read(code.join("c")).unwrap() == big);
+    // A damaged disk is not the fault of who made the archive.
+    let chunk = manifest.chunks[1].id.to_string();
+    fs::write(directory.path().join("objects/roots/r1").join(chunk), "damaged").unwrap();
+    let again = directory.path().join("again");
+    let error = zip::unpack(objects.get(&manifest).unwrap(), &again).unwrap_err();
+    assert_eq!(error.fault(), Fault::Platform, "{error}");
+    assert!(!again.exists());
 }

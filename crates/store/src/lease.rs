@@ -255,3 +255,54 @@ impl Held {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name() -> LeaseName {
+        LeaseName::parse("x").unwrap()
+    }
+
+    fn lease(holder: &str, epoch: u64, until: u64) -> Lease {
+        let (epoch, until) = (Epoch(epoch), Now(until));
+        Lease { name: name(), holder: holder.into(), epoch, until, revision: Revision(epoch.0) }
+    }
+
+    #[test]
+    fn i6_a_grant_slower_than_its_own_time_is_lost() {
+        let held = Held::default();
+        held.reserve(&name(), "slow", Now(10), Now(0)).unwrap();
+        held.reserve(&name(), "other", Now(20), Now(9)).unwrap_err();
+        held.reserve(&name(), "other", Now(20), Now(10)).unwrap();
+        // The slow one's epoch is written only now: it must not take the other's place,
+        // and its failure must not free it.
+        assert!(matches!(held.confirm(&lease("slow", 1, 10)), Err(LeaseError::Lost { .. })));
+        held.cancel(&name(), Now(10));
+        held.confirm(&lease("other", 2, 20)).unwrap();
+        held.extend(&lease("other", 2, 20), Now(30), Now(19)).unwrap();
+    }
+
+    #[test]
+    fn a_holder_does_not_overtake_its_own_grant() {
+        let held = Held::default();
+        held.reserve(&name(), "a", Now(10), Now(0)).unwrap();
+        assert!(matches!(
+            held.reserve(&name(), "a", Now(11), Now(1)),
+            Err(LeaseError::Held { until: Now(10), .. })
+        ));
+    }
+
+    #[test]
+    fn leases_that_ran_out_make_room_and_held_ones_do_not() {
+        let held = Held::default();
+        let numbered = |n: usize| LeaseName::parse(&n.to_string()).unwrap();
+        for n in 0..LEASES_MAX {
+            let until = if n == 0 { Now(5) } else { Now(10) };
+            held.reserve(&numbered(n), "a", until, Now(0)).unwrap();
+        }
+        let late = numbered(LEASES_MAX);
+        assert!(matches!(held.reserve(&late, "a", Now(10), Now(4)), Err(LeaseError::TooMany)));
+        held.reserve(&late, "a", Now(10), Now(5)).unwrap();
+    }
+}

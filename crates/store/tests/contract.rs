@@ -246,6 +246,33 @@ fn a_watch_from_before_what_is_kept_is_told_to_list() {
 }
 
 #[test]
+fn watches_have_a_limit_and_a_dropped_one_makes_room() {
+    check(async |store| {
+        let watch = || store.watch(Prefix::all(), Revision(0));
+        let mut open: Vec<_> = (0..limits::WATCHES_MAX).map(|_| watch()).collect();
+        assert_eq!(watch().next().await, Err(Ended::TooManyWatches));
+        open.pop();
+        assert_eq!(watch().try_next(), Ok(None));
+    });
+}
+
+#[test]
+fn a_caller_that_goes_away_does_not_undo_its_transaction() {
+    check(async |store| {
+        let mut gone = Box::pin(store.transact(put(1, 1)));
+        // Polled once, so that it is on its way, and dropped.
+        std::future::poll_fn(|context| {
+            let _ = gone.as_mut().poll(context);
+            std::task::Poll::Ready(())
+        })
+        .await;
+        drop(gone);
+        assert_eq!(store.transact(put(2, 2)).await.unwrap(), Revision(2));
+        assert_eq!(store.read(&key(1)).await.unwrap().unwrap().value, limit(1));
+    });
+}
+
+#[test]
 fn i6_a_lease_is_held_by_one_and_its_epoch_only_grows() {
     check(async |store| {
         let (name, ttl) = (name("manager-1"), Span::secs(10));

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 
 use model::limits::{UNZIPPED_BYTES_MAX, ZIP_ENTRIES_MAX};
 
-use crate::limits::ZIP_RATIO_MAX;
+use crate::{errors::GetError, limits::ZIP_RATIO_MAX};
 
 /// Who has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,13 +81,15 @@ impl UnpackError {
     }
 }
 
-/// An error with a number came from the system that holds the archive; any other
-/// was made by a decoder that found the bytes wrong.
+/// An error with a number came from the system that holds the archive, or from our
+/// own reader; any other was made by a decoder that found the bytes wrong.
 impl From<io::Error> for UnpackError {
     fn from(error: io::Error) -> UnpackError {
-        match error.raw_os_error() {
-            Some(_) => UnpackError::Read(error),
-            None => UnpackError::Unreadable { detail: error.to_string() },
+        let ours = error.get_ref().is_some_and(|inner| inner.is::<GetError>());
+        if ours || error.raw_os_error().is_some() {
+            UnpackError::Read(error)
+        } else {
+            UnpackError::Unreadable { detail: error.to_string() }
         }
     }
 }
