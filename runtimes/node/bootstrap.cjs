@@ -403,9 +403,11 @@ function addLayerPaths() {
 function waitParked(channel) {
   // What the first invocation would have to load and compile: errors, module look-up, the warm path itself.
   require('./faults.cjs').describe(new Error('warm'));
-  loadModule(__dirname, 'faults');
+  loadModule(__dirname, 'logs');
   require('module')._initPaths();
-  buildContext({ id: '' });
+  const nobody = { channel: { release() {}, send() {} }, finished() {} };
+  new Invocation(nobody, { id: '' }).run(async (event) => event, '{}');
+  runMicrotasks();
   channel.send(PARKED, '{}', '');
   const frame = channel.receiveBlocking();
   if (frame.kind !== LOAD) throw new Error(`waiting parked: frame of unexpected kind ${frame.kind}`);

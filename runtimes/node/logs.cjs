@@ -8,21 +8,29 @@ const { current } = require('./bootstrap.cjs');
 const { describe, isError } = require('./faults.cjs');
 
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
-const IS_JSON = (process.env.AWS_LAMBDA_LOG_FORMAT ?? '').toUpperCase() === 'JSON';
-// Filtering by level is part of JSON logging only.
-const LEVEL_MIN = IS_JSON ? Math.max(0, LEVELS.indexOf((process.env.AWS_LAMBDA_LOG_LEVEL ?? '').toUpperCase())) : 0;
+let settings = null;
+
+/** Read with the first entry, not when this file is loaded: a parked client has no function's environment then. */
+function readSettings() {
+  const isJson = (process.env.AWS_LAMBDA_LOG_FORMAT ?? '').toUpperCase() === 'JSON';
+  const wanted = LEVELS.indexOf((process.env.AWS_LAMBDA_LOG_LEVEL ?? '').toUpperCase());
+  // Filtering by level is part of JSON logging only.
+  settings = { isJson, levelMin: isJson ? Math.max(0, wanted) : 0 };
+  return settings;
+}
 
 function write(level, values) {
-  if (LEVELS.indexOf(level) < LEVEL_MIN) return;
+  const { isJson, levelMin } = settings ?? readSettings();
+  if (LEVELS.indexOf(level) < levelMin) return;
   const now = new Date().toISOString();
-  if (IS_JSON) emit(jsonEntry(now, level, values));
+  if (isJson) emit(jsonEntry(now, level, values));
   else emit(`${now}\t${current.requestId}\t${level}\t${format(...values)}`);
 }
 
 /** An unhandled error: the text form carries the error as JSON behind its label. */
 function writeFault(label, error, text) {
   const now = new Date().toISOString();
-  if (IS_JSON) emit(jsonEntry(now, 'ERROR', [error]));
+  if ((settings ?? readSettings()).isJson) emit(jsonEntry(now, 'ERROR', [error]));
   else emit(`${now}\t${current.requestId}\tERROR\t${label} \t${text}`);
 }
 

@@ -37,6 +37,20 @@ class Parked(unittest.TestCase):
                 self.assertEqual(json.loads(body), ["new", None, None, runtime.root, "new", "late"])
                 self.assertEqual(runtime.close()[0], 0)
 
+    def test_log_format_is_that_of_the_function(self):
+        for language, name, source in (
+            ("python", "fn.py", "import logging\ndef handler(e, c):\n    logging.warning('w')\n"),
+            ("node", "fn.js", "exports.handler = async () => console.warn('w');"),
+        ):
+            with self.subTest(language):
+                runtime = Client(language, "", {name: source}, {"LAMBENT_PARKED": "1"})
+                runtime.receive()
+                variables = {"_HANDLER": "fn.handler", "LAMBDA_TASK_ROOT": runtime.root, "AWS_LAMBDA_LOG_FORMAT": "JSON"}
+                runtime.load(variables)
+                self.assertEqual(runtime.ready().call()[0], RESPONSE)
+                entry = json.loads(runtime.close()[1])
+                self.assertEqual((entry["message"], entry["requestId"]), ("w", "req-1"))
+
     def test_a_parked_client_leaves_when_the_worker_does(self):
         for language in ("python", "node"):
             with self.subTest(language):
