@@ -58,7 +58,7 @@ const HEADER: &str = "\
 /// Most lines a generated file may have.
 const FILE_LINES_MAX: usize = 800;
 
-pub fn run(arguments: &[String]) -> Result<(), String> {
+pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let (check, path) = match arguments {
         [path] => (false, path),
         [flag, path] if flag == "--check" => (true, path),

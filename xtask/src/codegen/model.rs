@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub struct Model {
+pub(super) struct Model {
     pub operations: BTreeMap<String, Operation>,
     shapes: BTreeMap<String, Value>,
 }
 
-pub struct Operation {
+pub(super) struct Operation {
     pub method: String,
     pub uri: String,
     pub success: u64,
@@ -20,7 +20,7 @@ pub struct Operation {
 
 /// Where a member of a request travels.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     Body,
     Uri(String),
     Query(String),
@@ -28,7 +28,7 @@ pub enum Place {
     Status,
 }
 
-pub struct Member {
+pub(super) struct Member {
     pub name: String,
     pub shape: String,
     pub place: Place,
@@ -36,7 +36,7 @@ pub struct Member {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     Structure,
     List,
     Map,
@@ -48,7 +48,7 @@ pub enum Kind {
 }
 
 impl Model {
-    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let root: Value =
             serde_json::from_slice(bytes).map_err(|e| format!("parsing the model: {e}"))?;
         let object = |name: &str| {
@@ -71,11 +71,11 @@ impl Model {
         Ok(Self { operations, shapes })
     }
 
-    pub fn shape(&self, name: &str) -> &Value {
+    pub(super) fn shape(&self, name: &str) -> &Value {
         self.shapes.get(name).unwrap_or(&Value::Null)
     }
 
-    pub fn kind(&self, name: &str) -> Result<Kind, String> {
+    pub(super) fn kind(&self, name: &str) -> Result<Kind, String> {
         match self.shape(name)["type"].as_str() {
             Some("structure") => Ok(Kind::Structure),
             Some("list") => Ok(Kind::List),
@@ -89,21 +89,21 @@ impl Model {
         }
     }
 
-    pub fn is_sensitive(&self, name: &str) -> bool {
+    pub(super) fn is_sensitive(&self, name: &str) -> bool {
         self.shape(name)["sensitive"] == Value::Bool(true)
     }
 
-    pub fn variants(&self, name: &str) -> Option<Vec<String>> {
+    pub(super) fn variants(&self, name: &str) -> Option<Vec<String>> {
         let list = self.shape(name)["enum"].as_array()?;
         Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
     }
 
     /// The shape of a list's elements (`member`), a map's `key` or `value`.
-    pub fn part(&self, name: &str, part: &str) -> String {
+    pub(super) fn part(&self, name: &str, part: &str) -> String {
         self.shape(name)[part]["shape"].as_str().unwrap_or_default().to_owned()
     }
 
-    pub fn members(&self, name: &str) -> Result<Vec<Member>, String> {
+    pub(super) fn members(&self, name: &str) -> Result<Vec<Member>, String> {
         let shape = self.shape(name);
         let required: Vec<&str> = shape["required"]
             .as_array()
@@ -123,7 +123,7 @@ impl Model {
             .collect()
     }
 
-    pub fn errors(&self) -> impl Iterator<Item = (&String, &Value)> {
+    pub(super) fn errors(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.shapes.iter().filter(|(_, shape)| shape["exception"] == Value::Bool(true))
     }
 }

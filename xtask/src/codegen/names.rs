@@ -4,7 +4,7 @@
 /// Runs of capitals that are not words of their own.
 const JOINED: &[(&str, &str)] = &[("GiBPerVCpu", "GibPerVcpu"), ("IDs", "Ids")];
 
-pub fn snake(name: &str) -> String {
+pub(super) fn snake(name: &str) -> String {
     let mut joined = name.to_owned();
     for (from, to) in JOINED {
         joined = joined.replace(from, to);
@@ -22,12 +22,12 @@ pub fn snake(name: &str) -> String {
     out
 }
 
-pub fn upper_snake(name: &str) -> String {
+pub(super) fn upper_snake(name: &str) -> String {
     snake(name).to_ascii_uppercase()
 }
 
 /// `KMSKeyArn` -> `kMSKeyArn`: what AWS writes in validation messages.
-pub fn camel(name: &str) -> String {
+pub(super) fn camel(name: &str) -> String {
     let mut chars = name.chars();
     match chars.next() {
         Some(first) => first.to_ascii_lowercase().to_string() + chars.as_str(),
@@ -36,7 +36,7 @@ pub fn camel(name: &str) -> String {
 }
 
 /// `python3.14` -> `Python3_14`, `provided.al2023` -> `ProvidedAl2023`, `PER_TENANT` -> `PerTenant`.
-pub fn variant(value: &str) -> String {
+pub(super) fn variant(value: &str) -> String {
     let shouting = !value.chars().any(|c| c.is_ascii_lowercase());
     let mut out = String::new();
     let mut start = true;

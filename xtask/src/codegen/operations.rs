@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::model::Model;
 
 /// One row per operation: `Name Method [segments] query success`.
-pub fn render(model: &Model) -> Result<String, String> {
+pub(super) fn render(model: &Model) -> Result<String, String> {
     let mut out = String::from("use crate::operation::operations;\n\noperations! {\n");
     for (name, operation) in &model.operations {
         let (path, query) = match operation.uri.split_once('?') {
@@ -52,7 +52,7 @@ fn segment_param(param: &str) -> Result<String, String> {
 }
 
 /// Name, status, whether the message key is upper case, whether the fault is ours.
-pub fn render_errors(model: &Model) -> String {
+pub(super) fn render_errors(model: &Model) -> String {
     let mut out = String::from(
         "/// Name, HTTP status, `true` where the key is `Message`, `true` where AWS is to blame.\n\
          pub static MODEL_ERRORS: &[(&str, u16, bool, bool)] = &[\n",

@@ -3,7 +3,7 @@
 //! covered stops the generator instead of weakening a check.
 
 /// How a pattern is checked at run time.
-pub enum Matcher {
+pub(super) enum Matcher {
     /// Anchored at both ends by the checker.
     Regex(String),
     /// `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`, checked character by character.
@@ -18,7 +18,7 @@ const TAG_TEXT: &str = r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)";
 const REWRITTEN: &[(&str, &str)] =
     &[(r"[0-9A-Za-z\.\-_]*(?<!\.)", r"(?:[0-9A-Za-z\.\-_]*[0-9A-Za-z\-_])?")];
 
-pub fn matcher(pattern: &str) -> Result<Matcher, String> {
+pub(super) fn matcher(pattern: &str) -> Result<Matcher, String> {
     if pattern == TAG_TEXT {
         return Ok(Matcher::TagText);
     }
