@@ -21,7 +21,7 @@ mod waiting;
 
 use alloc::collections::VecDeque;
 
-use model::{KeyHash, Now, PoolKey, Reason, Span, check_invariant, invariant, limits};
+use model::{AccountId, KeyHash, Now, PoolKey, Reason, Span, check_invariant, invariant, limits};
 
 pub use message::{
     Acquire, EnvRecord, Grant, Input, Load, Mode, Outcome, Output, Outputs, Reply, StartFailure,
@@ -42,7 +42,8 @@ const START_TTL: Span = Span::secs(limits::TIMEOUT_SECS_MAX as u64 + 60);
 pub struct Config {
     pub idle_ttl: Span,
     pub lease_ttl: Span,
-    /// First number of this book's leases; after a restart larger than any before.
+    /// First number of this book's leases and starts; after a restart larger than any
+    /// before. 40 bits count.
     pub first_lease: u64,
     /// The create bucket of each function: size, and tokens per second.
     pub create_tokens: (u32, u32),
@@ -87,7 +88,7 @@ impl Book {
             envs: Envs::new(config.first_lease),
             pools: Pools::default(),
             waiting: Waiting::default(),
-            starts: Starts::default(),
+            starts: Starts::new(config.first_lease),
             place: Place::new(),
             gate: CreateGate::new(size, per_sec),
             leases: LeaseCounts::default(),
@@ -153,6 +154,11 @@ impl Book {
 
     pub fn lease_counts(&self) -> LeaseCounts {
         self.leases
+    }
+
+    /// Granted, running or waiting calls of an account at this manager (A6).
+    pub fn client_calls(&self, account: AccountId) -> u32 {
+        self.pools.client_calls(account)
     }
 
     pub fn place(&self) -> &Place {

@@ -25,7 +25,7 @@ pub(super) struct Start {
     pub(super) unwanted: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Starts {
     /// By id, which is also by age.
     open: BTreeMap<StartId, Start>,
@@ -34,6 +34,11 @@ pub(super) struct Starts {
 }
 
 impl Starts {
+    /// Numbers begin above those of the book's earlier lives.
+    pub(super) fn new(first: u64) -> Starts {
+        Starts { open: BTreeMap::new(), unplaced: VecDeque::new(), last: first }
+    }
+
     pub(super) fn add(&mut self, start: Start) -> StartId {
         self.last += 1;
         let id = StartId(self.last);
