@@ -47,6 +47,15 @@ pub struct Config {
     pub first_lease: u64,
     /// The create bucket of each function: size, and tokens per second.
     pub create_tokens: (u32, u32),
+    /// Whether a call may hope for an environment that others use or wait for; if
+    /// not, each waiting call has a start.
+    pub patience: bool,
+}
+
+impl Config {
+    fn hope(&self, pool: &pools::Pool, now: Now) -> usize {
+        if self.patience { pool.hope(now) } else { pool.starting() }
+    }
 }
 
 impl Default for Config {
@@ -56,6 +65,7 @@ impl Default for Config {
             lease_ttl: limits::ENV_LEASE_TTL,
             first_lease: 0,
             create_tokens: (limits::CREATE_TOKENS_MAX, limits::CREATE_TOKENS_PER_SEC),
+            patience: true,
         }
     }
 }
@@ -125,10 +135,12 @@ impl Book {
         let idle = self.envs.longest_idle();
         let call = self.waiting.next_deadline();
         let start = self.starts.oldest();
+        let hope = self.waiting.next_impatient();
         let due = [
             lease.map(|(_, since)| (since + self.config.lease_ttl, Why::LeaseExpiry)),
             call.map(|(at, _)| (at, Why::CallerDeadline)),
             start.map(|(_, since)| (since + START_TTL, Why::StartOverdue)),
+            hope.map(|(at, _)| (at, Why::Patience)),
             idle.map(|(_, since)| (since + self.config.idle_ttl, Why::IdleTtl)),
         ];
         due.into_iter().flatten().min()
@@ -192,23 +204,32 @@ impl Book {
         }
     }
 
-    /// Puts the call in its pool's queue, and begins a start unless an earlier one
-    /// has lost its caller.
+    /// Puts the call in its pool's queue: with a start of its own, or with the hope
+    /// for what the pool has.
     fn wait(&mut self, now: Now, ask: Acquire, out: &mut Outputs) {
         let Acquire { ticket, hash, key, deadline, .. } = ask;
+        let config = self.config;
         let pool = self.pools.open(hash, &key);
-        let waiting = pool.queue.len();
-        let start = if waiting >= limits::WAITERS_MAX {
-            Err((Reason::NoCapacity, Span::ZERO))
-        } else if (pool.starting as usize) > waiting {
-            Ok(None)
+        let (waiting, alive) = (pool.queue.len(), pool.is_alive() && config.patience);
+        let patient_until = Some(now + pool.patience(now));
+        let free_mb = self.place.free_mb(key.cpu_class.architecture);
+        let greedy = alive && pool.is_greedy(now, free_mb);
+        let (start, patient_until) = if waiting >= limits::WAITERS_MAX {
+            (Err((Reason::NoCapacity, Span::ZERO)), None)
+        } else if greedy || config.hope(pool, now) > waiting {
+            (Ok(None), patient_until)
         } else {
-            self.begin_start(now, hash, &key, supply::First { ticket }, out).map(Some)
+            match self.begin_start(now, hash, &key, supply::First { ticket }, out) {
+                // Without room for another, what the pool has is the next best.
+                Err((Reason::NoCapacity, _)) if alive => (Ok(None), patient_until),
+                begun => (begun.map(Some), None),
+            }
         };
         match start {
             Ok(start) => {
                 self.pools.client_came(key.account);
-                self.waiting.add(ticket, Waiter { key: hash, since: now, deadline });
+                let waiter = Waiter { key: hash, since: now, deadline, patient_until };
+                self.waiting.add(ticket, waiter);
                 if let Some(pool) = self.pools.get_mut(hash) {
                     pool.queue.push_back(ticket);
                 }
@@ -257,6 +278,7 @@ impl Book {
                 Why::LeaseExpiry => self.expire_lease(now, out),
                 Why::CallerDeadline => self.expire_call(now, out),
                 Why::StartOverdue => self.expire_start(now, out),
+                Why::Patience => self.expire_patience(now, out),
                 Why::IdleTtl => self.expire_idle(now, out),
             }
         }

@@ -160,6 +160,12 @@ impl Place {
         self.hosts.get(&worker).map(|host| host.used)
     }
 
+    /// Unreserved memory of the workers that take new environments.
+    pub fn free_mb(&self, architecture: Architecture) -> u64 {
+        let (used, whole) = self.fleet_load(architecture);
+        whole.saturating_sub(used)
+    }
+
     fn fleet_load(&self, architecture: Architecture) -> (u64, u64) {
         let alike = self.hosts.values().filter(|h| h.capacity.architecture == architecture);
         alike.filter(|h| !h.draining).fold((0, 0), |(used, whole), host| {

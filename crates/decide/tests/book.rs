@@ -558,7 +558,7 @@ fn a_draining_worker_gets_nothing_new_and_empties() {
     desk.run(held);
     desk.tell(Input::WorkerDrains { worker: WORKER });
     assert_eq!(desk.retired().len(), 1);
-    let waits = desk.acquire(&f);
+    let waits = desk.acquire(&key("g", 128));
     assert_eq!(desk.refused(waits), Reason::NoCapacity);
     desk.release(held.lease, Outcome::Reusable);
     assert_eq!(desk.retired().len(), 2);
@@ -611,4 +611,82 @@ fn one_loss_after_a_call_was_orphaned_starts_anew() {
     desk.tell(Input::StartFailed { start: starts[0].0, why: StartFailure::Platform });
     desk.finish_starts();
     assert!(!desk.granted(second).warm);
+}
+
+/// A key of slow inits and short runs, one init long done, one environment busy.
+fn slow_init_short_run(patience: bool) -> (Desk, Arc<PoolKey>, Grant) {
+    let config = Config { patience, ..Config::default() };
+    let (mut desk, f) = (Desk::with(config, 1 << 20), key("f", 128));
+    let ticket = desk.acquire(&f);
+    desk.at(Span::secs(10));
+    desk.finish_starts();
+    let first = desk.granted(ticket);
+    desk.run(first);
+    desk.at(Span::millis(10_100));
+    desk.release(first.lease, Outcome::Reusable);
+    let held = desk.cold_or_warm(&f);
+    desk.run(held);
+    (desk, f, held)
+}
+
+#[test]
+fn a_call_hopes_where_that_is_sooner_and_has_its_start_without_patience() {
+    for (patience, starts) in [(true, 0), (false, 5)] {
+        let (mut desk, f, held) = slow_init_short_run(patience);
+        let tickets: Vec<_> = (0..5).map(|_| desk.acquire(&f)).collect();
+        assert_eq!(desk.starts().len(), starts, "patience {patience}");
+        let mut lease = held.lease;
+        for (at, ticket) in tickets.into_iter().enumerate() {
+            desk.at(Span::millis(10_200 + 100 * at as u64));
+            desk.release(lease, Outcome::Reusable);
+            lease = desk.granted(ticket).lease;
+            desk.run(held_again(lease));
+        }
+    }
+}
+
+fn held_again(lease: LeaseId) -> Grant {
+    Grant { env: EnvId(0), worker: WORKER, lease, epoch: Epoch(0), warm: true }
+}
+
+#[test]
+fn hope_ends_after_what_an_init_takes() {
+    let (mut desk, f, _stuck) = slow_init_short_run(true);
+    let ticket = desk.acquire(&f);
+    assert!(desk.starts().is_empty());
+    let (due, why) = desk.book.deadline().unwrap();
+    assert_eq!(why, Why::Patience);
+    assert!(due.since(desk.now) <= Span::secs(10));
+    desk.at(due.since(Now(0)));
+    desk.finish_starts();
+    assert!(!desk.granted(ticket).warm);
+}
+
+#[test]
+fn a_burst_of_an_unknown_key_gets_a_start_for_each_call() {
+    let (mut desk, f) = (Desk::new(1 << 20), key("f", 128));
+    for _ in 0..1_000 {
+        desk.acquire(&f);
+    }
+    assert_eq!(desk.starts().len(), 1_000);
+}
+
+#[test]
+fn slow_inits_of_one_key_leave_room_for_the_others() {
+    for (patience, most) in [(true, 3), (false, 10)] {
+        let config = Config { patience, ..Config::default() };
+        let (mut desk, slow) = (Desk::with(config, 1_024), key("slow", 100));
+        desk.acquire(&slow);
+        for second in 2..60 {
+            desk.at(Span::secs(second));
+            for _ in 0..20 {
+                desk.acquire(&slow);
+            }
+        }
+        let starting = desk.load(&slow).starting;
+        assert!(starting <= most, "{starting} starts with patience {patience}");
+        let other = desk.acquire(&key("other", 500));
+        desk.finish_starts();
+        assert_eq!(desk.reply(other).is_some_and(|r| matches!(r, Reply::Grant(..))), patience);
+    }
 }

@@ -48,6 +48,9 @@ struct Trace {
     /// Every init takes this long instead of what the metadata says.
     #[arg(long)]
     init_ms: Option<u64>,
+    /// Give every waiting call a start of its own.
+    #[arg(long)]
+    no_patience: bool,
     /// Print every event.
     #[arg(long)]
     log: bool,
@@ -73,6 +76,7 @@ fn trace(args: &Trace) -> anyhow::Result<()> {
         workers: args.workers,
         worker_memory_mb: args.memory_mb.unwrap_or(Config::default().worker_memory_mb),
         concurrency: args.concurrency,
+        patience: !args.no_patience,
         keep_log: args.log,
         ..Config::default()
     };

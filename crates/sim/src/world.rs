@@ -54,6 +54,8 @@ pub struct Config {
     pub concurrency: u32,
     pub idle_ttl: Span,
     pub create_tokens: (u32, u32),
+    /// Whether calls may hope for what others use or wait for.
+    pub patience: bool,
     /// A call that waits longer for an environment is refused.
     pub wait_max: Span,
     pub faults: Faults,
@@ -71,6 +73,7 @@ impl Default for Config {
             concurrency: limits::ACCOUNT_CONCURRENCY_DEFAULT,
             idle_ttl: limits::IDLE_TTL,
             create_tokens: (limits::CREATE_TOKENS_MAX, limits::CREATE_TOKENS_PER_SEC),
+            patience: true,
             wait_max: Span::secs(900),
             faults: Faults::NONE,
             keep_log: false,

@@ -208,5 +208,7 @@ pub enum Why {
     LeaseExpiry,
     CallerDeadline,
     StartOverdue,
+    /// A call has hoped long enough for an environment of others.
+    Patience,
     IdleTtl,
 }

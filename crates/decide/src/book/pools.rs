@@ -7,12 +7,29 @@ use alloc::{
     sync::Arc,
 };
 
-use model::{AccountId, KeyHash, PoolKey};
+use model::{AccountId, KeyHash, Now, PoolKey, Span};
 
 use super::{
     envs::List,
     message::{Load, Ticket},
 };
+
+/// What a run is taken to last before the first has ended.
+const RUN_UNKNOWN: Span = Span::secs(10);
+/// From this mean age on, the starts of a key are inits that take long.
+const SLOW_INIT: Span = Span::secs(1);
+/// The shortest time to hope.
+const PATIENCE_MIN: Span = Span::millis(5);
+/// A new observation counts for one part in so many.
+const AVERAGE_PARTS: u64 = 4;
+
+fn average(before: Option<Span>, seen: Span) -> Span {
+    let mixed = |old: Span| {
+        let sum = old.as_micros().saturating_mul(AVERAGE_PARTS - 1) + seen.as_micros();
+        Span(sum / AVERAGE_PARTS)
+    };
+    before.map_or(seen, mixed)
+}
 
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -24,17 +41,100 @@ pub(super) struct Pool {
     /// Granted or running.
     pub(super) busy: u32,
     pub(super) leaving: u32,
-    pub(super) starting: u32,
+    starting: u32,
+    /// Sum of the instants at which those starts began.
+    started_sum: u64,
+    /// What an init and a run of this key take, as a moving average.
+    init: Option<Span>,
+    run: Option<Span>,
 }
 
 impl Pool {
     fn new(key: Arc<PoolKey>) -> Pool {
-        Pool { key, shelf: List::EMPTY, queue: VecDeque::new(), busy: 0, leaving: 0, starting: 0 }
+        Pool {
+            key,
+            shelf: List::EMPTY,
+            queue: VecDeque::new(),
+            busy: 0,
+            leaving: 0,
+            starting: 0,
+            started_sum: 0,
+            init: None,
+            run: None,
+        }
     }
 
     pub(super) fn load(&self) -> Load {
         let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
         Load { idle: self.shelf.len(), busy: self.busy, starting: self.starting, waiting }
+    }
+
+    pub(super) fn starting(&self) -> usize {
+        self.starting as usize
+    }
+
+    pub(super) fn start_added(&mut self, since: Now) {
+        self.starting += 1;
+        self.started_sum += since.0;
+    }
+
+    pub(super) fn start_left(&mut self, since: Now) {
+        self.starting -= 1;
+        self.started_sum -= since.0;
+    }
+
+    pub(super) fn learn_init(&mut self, took: Span) {
+        self.init = Some(average(self.init, took));
+    }
+
+    pub(super) fn learn_run(&mut self, took: Span) {
+        self.run = Some(average(self.run, took));
+    }
+
+    /// How many waiting calls the environments that exist or are being made will
+    /// serve before one that is begun now would be ready.
+    ///
+    /// A start of age `a` will then have been ready for `a`, so that it serves one
+    /// call and `a / run` more; a busy environment serves `init / run`. A call
+    /// beyond that number is served sooner by a start of its own.
+    pub(super) fn hope(&self, now: Now) -> usize {
+        let run = self.run.unwrap_or(RUN_UNKNOWN).as_micros().max(1);
+        let by_starts = self.ages(now) / run;
+        let by_busy = match (self.init, self.run) {
+            (Some(init), Some(_)) => u64::from(self.busy).saturating_mul(init.as_micros()) / run,
+            (None, _) | (_, None) => 0,
+        };
+        let more = usize::try_from(by_starts.saturating_add(by_busy)).unwrap_or(usize::MAX);
+        self.starting().saturating_add(more)
+    }
+
+    /// How long a call may hope before it gets a start of its own.
+    pub(super) fn patience(&self, now: Now) -> Span {
+        let known = self.init.unwrap_or(Span(self.ages(now) / u64::from(self.starting.max(1))));
+        known.max(PATIENCE_MIN)
+    }
+
+    /// Whether one more start would give a key of slow inits more than its part of
+    /// the room that is left: inits hold memory and serve nobody, so that the starts
+    /// of one key may hold half as much as stays free for all. Fresh bursts are not
+    /// meant.
+    pub(super) fn is_greedy(&self, now: Now, free_mb: u64) -> bool {
+        let starts = u64::from(self.starting);
+        let slow = self.ages(now) > SLOW_INIT.as_micros().saturating_mul(starts);
+        slow && (starts + 1) * u64::from(self.key.memory_mb) * 2 > free_mb
+    }
+
+    pub(super) fn knows_init(&self) -> bool {
+        self.init.is_some()
+    }
+
+    /// Whether anything is there that may serve a waiting call.
+    pub(super) fn is_alive(&self) -> bool {
+        self.busy > 0 || self.starting > 0
+    }
+
+    fn ages(&self, now: Now) -> u64 {
+        u64::from(self.starting).saturating_mul(now.0).saturating_sub(self.started_sum)
     }
 
     fn is_empty(&self) -> bool {

@@ -1,6 +1,11 @@
 //! Where environments come from: the create gate, a worker with room, or room made
-//! by retiring what has been idle longest. Invariant: a pool has at least as many
-//! starts as waiting calls, or the call was refused.
+//! by retiring what has been idle longest. Invariant: a waiting call has a start, or
+//! hopes for what its pool has, for a bounded time.
+//!
+//! A call that finds nothing idle gets a start of its own only where that serves it
+//! sooner than what its pool has (`Pool::hope`): a slow init of a short function
+//! does not call for one environment per caller. Averages can be wrong, so that
+//! hope ends (`Pool::patience`), and then the call gets its start.
 
 use alloc::{sync::Arc, vec::Vec};
 
@@ -75,7 +80,7 @@ impl Book {
         }
         let id = self.starts.add(start);
         if let Some(pool) = self.pools.get_mut(hash) {
-            pool.starting += 1;
+            pool.start_added(now);
         }
         match worker {
             Some(worker) => self.send_start(id, hash, key, worker, out),
@@ -173,7 +178,8 @@ impl Book {
         };
         let Start { hash, key, since, unwanted, .. } = start;
         if let Some(pool) = self.pools.get_mut(hash) {
-            pool.starting -= 1;
+            pool.start_left(since);
+            pool.learn_init(now.since(since));
         }
         out.push(Output::Fact(Fact::StartEnded {
             start: id,
@@ -224,8 +230,8 @@ impl Book {
             self.place.release(worker, start.key.memory_mb, false);
         }
         let Some(pool) = self.pools.get_mut(hash) else { return };
-        pool.starting -= 1;
-        let short = pool.queue.len() > pool.starting as usize;
+        pool.start_left(start.since);
+        let short = pool.queue.len() > self.config.hope(pool, now);
         let own = start.ticket.filter(|ticket| self.waiting.get(*ticket).is_some());
         let victim = own.or(pool.queue.front().copied().filter(|_| short));
         out.push(Output::Fact(Fact::StartFailed { start: id, key: hash, why }));
@@ -277,11 +283,38 @@ impl Book {
         }
     }
 
+    /// A call has hoped in vain: a start for it, unless one is on its way to it. It
+    /// goes on hoping only where there is no room but something of its pool to hope
+    /// for.
+    pub(super) fn expire_patience(&mut self, now: Now, out: &mut Outputs) {
+        let Some((_, ticket)) = self.waiting.next_impatient() else { return };
+        self.waiting.set_patience(ticket, None);
+        let Some(hash) = self.waiting.get(ticket).map(|waiter| waiter.key) else { return };
+        let Some(pool) = self.pools.get(hash) else { return };
+        let place = pool.queue.iter().position(|other| *other == ticket).unwrap_or(0);
+        let (again, key) = (now + pool.patience(now), Arc::clone(&pool.key));
+        let hopes = pool.is_alive() && pool.hope(now) > place;
+        // Before the first init has ended nobody knows better; after that, a call that
+        // hoped for as long as an init takes was told wrong.
+        let greedy = pool.is_greedy(now, self.place.free_mb(key.cpu_class.architecture));
+        if pool.starting() > place || greedy || (hopes && !pool.knows_init()) {
+            return self.waiting.set_patience(ticket, Some(again));
+        }
+        match self.begin_start(now, hash, &key, First { ticket }, out) {
+            Ok(_) => {}
+            Err(_) if hopes => self.waiting.set_patience(ticket, Some(again)),
+            Err((reason, wait)) => {
+                self.end_wait(now, ticket, false, out);
+                refuse(ticket, hash, reason, wait, out);
+            }
+        }
+    }
+
     /// Starts what a pool lacks after it lost an environment or a start.
     pub(super) fn feed(&mut self, now: Now, hash: KeyHash, out: &mut Outputs) {
         loop {
             let Some(pool) = self.pools.get(hash) else { return };
-            let at = pool.starting as usize;
+            let at = self.config.hope(pool, now);
             let (Some(ticket), key) = (pool.queue.get(at).copied(), Arc::clone(&pool.key)) else {
                 return;
             };
@@ -295,11 +328,11 @@ impl Book {
     /// A start that still awaits room, and that no call needs any more, is undone.
     pub(super) fn drop_spare_starts(&mut self, hash: KeyHash) {
         while let Some(pool) = self.pools.get_mut(hash)
-            && pool.starting as usize > pool.queue.len()
+            && pool.starting() > pool.queue.len()
             && let Some(id) = self.starts.unplaced_of(hash)
             && let Some(start) = self.starts.remove(id)
         {
-            pool.starting -= 1;
+            pool.start_left(start.since);
             self.gate.give_back(start.key.account, &start.key.function);
         }
     }

@@ -218,7 +218,11 @@ impl Book {
         }
         let Some((lease, env)) = self.end(seat) else { return };
         self.forget_lease(seat);
-        out.push(Output::Fact(Fact::RunEnded { lease, env, held: now.since(since) }));
+        let held = now.since(since);
+        if let Some(pool) = self.envs.get(seat).and_then(|e| self.pools.get_mut(e.key)) {
+            pool.learn_run(held);
+        }
+        out.push(Output::Fact(Fact::RunEnded { lease, env, held }));
     }
 
     /// The lease ended before the environment ran anything. An expired one may

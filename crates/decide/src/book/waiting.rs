@@ -1,5 +1,6 @@
 //! Calls that wait for an environment. Invariant: a ticket is in `tickets`, in
-//! `deadlines` and in its pool's queue, or in none of the three.
+//! `deadlines` and in its pool's queue, or in none of the three; it is in `hopes`
+//! exactly while it has a `patient_until`.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -12,24 +13,44 @@ pub(super) struct Waiter {
     pub(super) key: KeyHash,
     pub(super) since: Now,
     pub(super) deadline: Now,
+    /// When it has hoped long enough for others' environments; None where a start
+    /// was begun for it.
+    pub(super) patient_until: Option<Now>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     tickets: BTreeMap<Ticket, Waiter>,
     deadlines: BTreeSet<(Now, Ticket)>,
+    hopes: BTreeSet<(Now, Ticket)>,
 }
 
 impl Waiting {
     pub(super) fn add(&mut self, ticket: Ticket, waiter: Waiter) {
         self.deadlines.insert((waiter.deadline, ticket));
+        self.hopes.extend(waiter.patient_until.map(|until| (until, ticket)));
         self.tickets.insert(ticket, waiter);
     }
 
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.tickets.remove(&ticket)?;
         self.deadlines.remove(&(waiter.deadline, ticket));
+        if let Some(until) = waiter.patient_until {
+            self.hopes.remove(&(until, ticket));
+        }
         Some(waiter)
+    }
+
+    pub(super) fn set_patience(&mut self, ticket: Ticket, until: Option<Now>) {
+        let Some(waiter) = self.tickets.get_mut(&ticket) else { return };
+        if let Some(before) = core::mem::replace(&mut waiter.patient_until, until) {
+            self.hopes.remove(&(before, ticket));
+        }
+        self.hopes.extend(until.map(|until| (until, ticket)));
+    }
+
+    pub(super) fn next_impatient(&self) -> Option<(Now, Ticket)> {
+        self.hopes.first().copied()
     }
 
     pub(super) fn get(&self, ticket: Ticket) -> Option<&Waiter> {

@@ -26,6 +26,7 @@ impl Manager {
             // Leases and starts of another life have other numbers.
             first_lease: life << 28,
             create_tokens: config.create_tokens,
+            patience: config.patience,
             ..book::Config::default()
         });
         Manager { book, life, wake: None, register: None, out: Outputs::new() }
