@@ -16,7 +16,7 @@ use super::{
 
 /// What a run is taken to last before the first has ended.
 const RUN_UNKNOWN: Span = Span::secs(10);
-/// From this mean age on, the starts of a key are inits that take long.
+/// Where none of a key's starts ended for so long, its inits are slow ones.
 const SLOW_INIT: Span = Span::secs(1);
 /// The shortest time to hope.
 const PATIENCE_MIN: Span = Span::millis(5);
@@ -42,6 +42,8 @@ pub(super) struct Pool {
     pub(super) busy: u32,
     pub(super) leaving: u32,
     starting: u32,
+    /// Since when starts are open and none of them has ended.
+    quiet_since: Now,
     /// Sum of the instants at which those starts began.
     started_sum: u64,
     /// What an init and a run of this key take, as a moving average.
@@ -58,6 +60,7 @@ impl Pool {
             busy: 0,
             leaving: 0,
             starting: 0,
+            quiet_since: Now(0),
             started_sum: 0,
             init: None,
             run: None,
@@ -74,6 +77,9 @@ impl Pool {
     }
 
     pub(super) fn start_added(&mut self, since: Now) {
+        if self.starting == 0 {
+            self.quiet_since = since;
+        }
         self.starting += 1;
         self.started_sum += since.0;
     }
@@ -83,7 +89,8 @@ impl Pool {
         self.started_sum -= since.0;
     }
 
-    pub(super) fn learn_init(&mut self, took: Span) {
+    pub(super) fn learn_init(&mut self, now: Now, took: Span) {
+        self.quiet_since = now;
         self.init = Some(average(self.init, took));
     }
 
@@ -120,7 +127,7 @@ impl Pool {
     /// meant.
     pub(super) fn is_greedy(&self, now: Now, free_mb: u64) -> bool {
         let starts = u64::from(self.starting);
-        let slow = self.ages(now) > SLOW_INIT.as_micros().saturating_mul(starts);
+        let slow = starts > 0 && now.since(self.quiet_since) > SLOW_INIT;
         slow && (starts + 1) * u64::from(self.key.memory_mb) * 2 > free_mb
     }
 

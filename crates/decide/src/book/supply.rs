@@ -179,7 +179,7 @@ impl Book {
         let Start { hash, key, since, unwanted, .. } = start;
         if let Some(pool) = self.pools.get_mut(hash) {
             pool.start_left(since);
-            pool.learn_init(now.since(since));
+            pool.learn_init(now, now.since(since));
         }
         out.push(Output::Fact(Fact::StartEnded {
             start: id,
