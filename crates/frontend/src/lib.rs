@@ -1,1 +1,123 @@
-//! Skeleton.
+//! Frontend: the public HTTP role. It authenticates, resolves, admits, routes and
+//! carries payloads. `invoke.rs` is the function to read first.
+//!
+//! The wall: it knows not how environments are made, and holds nothing durable.
+#![forbid(unsafe_code)]
+
+mod acquire;
+mod admit;
+mod authenticate;
+mod control;
+mod head;
+mod heartbeat;
+mod http;
+mod invoke;
+mod logs;
+mod payload;
+mod refusal;
+mod resolve;
+mod respond;
+mod run;
+mod view;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use model::{FrontendId, Region, WorkerId};
+use platform::{Caller, Clock, Entropy, TaskKind, Tasks};
+use store::Store;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use wire::{
+    control::{ControlAnswer, ControlCall},
+    manager::{ManagerAnswer, ManagerCall, ManagerNote},
+    worker::{WorkerAnswer, WorkerCall, WorkerNote},
+};
+
+pub use authenticate::{Credentials, Trust};
+
+pub type ManagerCaller = Caller<ManagerCall, ManagerAnswer, ManagerNote>;
+pub type WorkerCaller = Caller<WorkerCall, WorkerAnswer, WorkerNote>;
+pub type ControlCaller = Caller<ControlCall, ControlAnswer, ()>;
+
+#[derive(Debug)]
+pub struct Settings {
+    pub frontend: FrontendId,
+    pub region: Region,
+    pub trust: Trust,
+}
+
+/// What a frontend is made of. Clocks, stores and transports are arguments.
+#[derive(Debug)]
+pub struct Ground {
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub tasks: Tasks,
+    pub store: Store,
+    pub manager: ManagerCaller,
+    pub workers: BTreeMap<WorkerId, WorkerCaller>,
+    pub control: ControlCaller,
+}
+
+/// What every request sees.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    frontend: FrontendId,
+    region: Region,
+    trust: authenticate::Checker,
+    clock: Clock,
+    entropy: Entropy,
+    tasks: Tasks,
+    view: view::View,
+    manager: ManagerCaller,
+    workers: BTreeMap<WorkerId, WorkerCaller>,
+    control: ControlCaller,
+}
+
+/// A frontend that is ready to serve connections.
+#[derive(Clone, Debug)]
+pub struct Frontend {
+    gate: Arc<Gate>,
+}
+
+impl Frontend {
+    /// Starts what runs beside the calls: the watched cache and the heartbeat.
+    pub fn start(settings: Settings, ground: Ground) -> Frontend {
+        let Settings { frontend, region, trust } = settings;
+        let Ground { clock, entropy, tasks, store, manager, workers, control } = ground;
+        let view = view::View::new(region.clone());
+        let follow = view.clone().follow(store, tasks.clone());
+        tasks.spawn(TaskKind::Role, "frontend's view of functions", follow);
+        let trust = authenticate::Checker::new(trust, &region);
+        let gate = Arc::new(Gate {
+            frontend,
+            region,
+            trust,
+            clock,
+            entropy,
+            tasks: tasks.clone(),
+            view,
+            manager,
+            workers,
+            control,
+        });
+        tasks.spawn(TaskKind::Role, "heartbeat", heartbeat::beat(Arc::clone(&gate)));
+        Frontend { gate }
+    }
+
+    /// Serves a listener until the process is asked to stop.
+    pub fn listen(&self, listener: TcpListener) {
+        let serve = http::serve(Arc::clone(&self.gate), listener);
+        self.gate.tasks.spawn(TaskKind::Listener, "public listener", serve);
+    }
+
+    /// Serves one connection over any stream; the simulator has no sockets.
+    pub fn serve<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = http::connection(Arc::clone(&self.gate), stream);
+        self.gate.tasks.spawn(TaskKind::Connection, "connection", connection);
+    }
+}

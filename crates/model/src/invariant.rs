@@ -35,7 +35,9 @@ pub fn broken_counts() -> impl Iterator<Item = (Invariant, u64)> {
 /// Called by `check_invariant!` only.
 #[cold]
 pub fn broken(invariant: Invariant, what: fmt::Arguments<'_>) {
-    assert!(!cfg!(debug_assertions), "I{} broken: {what}", invariant.0);
+    if cfg!(debug_assertions) {
+        panic!("I{} broken: {what}", invariant.0);
+    }
     if let Some(count) = BROKEN.get(usize::from(invariant.0)) {
         count.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,4 +1,5 @@
-//! Listening sockets of the platform itself (not those inside environments).
+//! Listening sockets of the platform itself, and how connections are accepted.
+//! Those inside environments are made by `sandbox`.
 
 use std::{io, net::SocketAddr};
 

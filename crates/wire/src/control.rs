@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ControlCall {
     pub request: RequestId,
-    pub account: AccountId,
+    /// Absent where the link itself is the permission.
+    pub account: Option<AccountId>,
     pub method: String,
     /// Path with query, as the client sent it.
     pub target: String,

@@ -1,0 +1,123 @@
+//! The invocation itself: the payload goes straight to the worker that holds the
+//! environment; the manager never sees it. A call whose caller goes away runs to
+//! its end all the same, and keeps its place in the limits until then.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::{LeaseId, PayloadRef, limits};
+use platform::{Body, TaskKind, transport::Pending};
+use wire::{
+    manager::Grant,
+    worker::{Ran, Refusal as WorkerRefusal, Run, WorkerAnswer, WorkerCall},
+};
+
+use crate::{
+    Gate, acquire, acquire::Lease, admit::Slot, invoke::Invocation, refusal::Refusal,
+    view::Callable,
+};
+
+/// A call on its way at a worker. Dropped before its end, it is waited for by a
+/// task of its own, so that the slot stays taken as long as the handler runs.
+struct InFlight {
+    gate: Arc<Gate>,
+    pending: Option<Pending<WorkerAnswer>>,
+    slot: Option<Slot>,
+}
+
+/// Runs the call in a warm or new environment. Only a call that no handler has
+/// seen is tried again (I8).
+pub(crate) async fn run(
+    gate: &Arc<Gate>,
+    callable: &Callable,
+    invocation: &Invocation,
+    mut slot: Slot,
+) -> Result<(Ran, Bytes), Refusal> {
+    for _ in 0..limits::ATTEMPTS_MAX {
+        let lease = acquire::acquire(gate, invocation.request, callable).await?;
+        let Some(grant) = lease.start() else { break };
+        let lease = grant.lease;
+        let body = Body::from(invocation.payload.clone());
+        let sent = send(gate, invocation, grant, body).await;
+        let Ok(pending) = sent else {
+            Lease::refused(gate, lease);
+            continue;
+        };
+        let flight = InFlight { gate: Arc::clone(gate), pending: Some(pending), slot: Some(slot) };
+        match flight.answer(gate, lease).await? {
+            Landed::Ran(ran, body) => return Ok((*ran, body)),
+            Landed::NotStarted(returned) => slot = returned,
+        }
+    }
+    Err(Refusal::internal("no environment took the call"))
+}
+
+enum Landed {
+    Ran(Box<Ran>, Bytes),
+    /// The environment was gone, busy or another's: nothing has run.
+    NotStarted(Slot),
+}
+
+async fn send(
+    gate: &Gate,
+    invocation: &Invocation,
+    grant: Grant,
+    body: Body,
+) -> Result<Pending<WorkerAnswer>, Refusal> {
+    let unknown = || Refusal::internal("the worker is not known");
+    let worker = gate.workers.get(&grant.worker).ok_or_else(unknown)?;
+    let length = invocation.payload.len() as u64;
+    let run = Run {
+        env: grant.env,
+        lease: grant.lease,
+        epoch: grant.epoch,
+        request: invocation.request,
+        payload: PayloadRef::beside(invocation.request, length, invocation.digest),
+        invoked_arn: Arc::clone(&invocation.invoked_arn),
+        trace_id: invocation.trace_id.clone(),
+        client_context: invocation.client_context.clone(),
+        tenant: invocation.tenant.clone(),
+        tail: invocation.tail,
+    };
+    worker.send(WorkerCall::Run(Box::new(run)), body).await.map_err(Refusal::internal)
+}
+
+impl InFlight {
+    async fn answer(mut self, gate: &Arc<Gate>, lease: LeaseId) -> Result<Landed, Refusal> {
+        let lost = || Refusal::internal("the call was lost");
+        let pending = self.pending.as_mut().ok_or_else(lost)?;
+        let answered = pending.await;
+        self.pending = None;
+        match answered.map_err(Refusal::internal)? {
+            (WorkerAnswer::Ran(ran), body) => {
+                let body = body.collect(limits::RESPONSE_BYTES_MAX).await;
+                Ok(Landed::Ran(ran, body.map_err(Refusal::internal)?))
+            }
+            (WorkerAnswer::Refused(refusal), _) => {
+                match refusal {
+                    WorkerRefusal::OldEpoch
+                    | WorkerRefusal::NoSuchEnvironment
+                    | WorkerRefusal::Busy => Lease::refused(gate, lease),
+                }
+                Ok(Landed::NotStarted(self.slot.take().ok_or_else(lost)?))
+            }
+            (
+                WorkerAnswer::Started(_)
+                | WorkerAnswer::StartFailed(_)
+                | WorkerAnswer::Logs(_)
+                | WorkerAnswer::LogsUnreadable { .. },
+                _,
+            ) => Err(Refusal::internal("the worker answered something else")),
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let (Some(pending), Some(slot)) = (self.pending.take(), self.slot.take()) else { return };
+        self.gate.tasks.spawn(TaskKind::Background, "abandoned call", async move {
+            let _ = pending.await;
+            drop(slot);
+        });
+    }
+}

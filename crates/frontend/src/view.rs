@@ -1,0 +1,121 @@
+//! The frontend's watched cache of functions: what a name and qualifier resolve
+//! to, with everything the path needs of it made ready once per change.
+//!
+//! Readers take a shared lock for the length of one look-up and clone a pointer;
+//! the only writer is the task that follows the store.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use model::{AccountId, FunctionConfig, FunctionName, KeyHash, PoolKey, Region, VersionId, arn};
+use platform::{Tasks, tasks::Stop};
+use store::{
+    Followed, Store, record,
+    schema::{self, Place},
+};
+
+/// One immutable version, ready to be called.
+#[derive(Debug)]
+pub(crate) struct Callable {
+    pub(crate) config: Arc<FunctionConfig>,
+    pub(crate) key: Arc<PoolKey>,
+    pub(crate) hash: KeyHash,
+    /// Without a qualifier.
+    pub(crate) arn: Arc<str>,
+}
+
+type Versions = HashMap<(AccountId, FunctionName), HashMap<VersionId, Arc<Callable>>>;
+
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    region: Region,
+    functions: Arc<RwLock<Versions>>,
+}
+
+impl View {
+    pub(crate) fn new(region: Region) -> View {
+        View { region, functions: Arc::default() }
+    }
+
+    pub(crate) fn find(
+        &self,
+        function: &(AccountId, FunctionName),
+        version: VersionId,
+    ) -> Option<Arc<Callable>> {
+        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
+        functions.get(function)?.get(&version).cloned()
+    }
+
+    /// Follows the store until it closes.
+    pub(crate) async fn follow(self, store: Store, tasks: Tasks) {
+        let mut follow = store.follow(schema::functions());
+        loop {
+            match follow.next().await {
+                Ok(Followed::All(all)) => {
+                    self.clear();
+                    for entry in all {
+                        self.apply(&entry.key, Some(&entry.value));
+                    }
+                }
+                Ok(Followed::Commit(commit)) => {
+                    for change in commit.changes {
+                        self.apply(&change.key, change.value.as_deref());
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "functions can no longer be followed");
+                    return tasks.stop(Stop::Failed { task: "frontend's view of functions" });
+                }
+            }
+        }
+    }
+
+    fn clear(&self) {
+        self.functions.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn apply(&self, key: &store::Key, value: Option<&[u8]>) {
+        let (function, version) = match Place::of(key) {
+            Some(Place::FunctionHead(account, name)) => ((account, name), VersionId::Latest),
+            Some(Place::FunctionVersion(account, name, number)) => {
+                ((account, name), VersionId::Published(number))
+            }
+            Some(
+                Place::Installation
+                | Place::Credential(_)
+                | Place::AccountLimits(_)
+                | Place::FunctionSettings(..)
+                | Place::Lease(_),
+            )
+            | None => return,
+        };
+        let callable = match value.map(record::decode::<FunctionConfig>).transpose() {
+            Ok(config) => config.map(|config| self.callable(config)),
+            Err(error) => {
+                return tracing::error!(key = key.as_str(), %error, "a record is unreadable");
+            }
+        };
+        let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
+        let versions = functions.entry(function.clone()).or_default();
+        match callable {
+            Some(callable) => {
+                versions.insert(version, callable);
+            }
+            None => {
+                versions.remove(&version);
+            }
+        }
+        if versions.is_empty() {
+            functions.remove(&function);
+        }
+    }
+
+    fn callable(&self, config: FunctionConfig) -> Arc<Callable> {
+        let key = Arc::new(PoolKey::of(&config));
+        let arn = arn::function_arn(&self.region, config.account, &config.name).into();
+        let hash = key.hash();
+        Arc::new(Callable { config: Arc::new(config), key, hash, arn })
+    }
+}
