@@ -12,6 +12,7 @@ pub mod generated;
 pub mod operation;
 pub mod request;
 pub mod shape;
+pub mod sigv4;
 pub mod validate;
 
 pub use errors::{ApiError, Exception, ThrottleReason};
