@@ -9,8 +9,10 @@
 pub mod encoding;
 pub mod errors;
 pub mod generated;
+pub mod invoke;
 pub mod operation;
 pub mod request;
+pub mod runtime_api;
 pub mod shape;
 pub mod sigv4;
 pub mod validate;

@@ -169,6 +169,12 @@ impl Violations {
         }
     }
 
+    /// For closed sets parsed by hand; `names` as the model lists them.
+    pub(crate) fn not_in_set(&mut self, name: &str, value: &str, names: &str) {
+        let broken = format!("Member must satisfy enum value set: [{names}]");
+        self.add(name, &format!("Value '{value}'"), &broken);
+    }
+
     pub fn integer(&mut self, name: &str, value: Option<i64>, integer: &Integer) {
         let Some(value) = value else { return };
         let (min, max) = (integer.min.filter(|m| value < *m), integer.max.filter(|m| value > *m));
