@@ -264,7 +264,7 @@ impl Book {
         }
         let waited = now.since(waiter.since);
         out.push(Output::Fact(Fact::WaitEnded { ticket, key: waiter.key, waited, cancelled }));
-        self.drop_spare_starts(waiter.key);
+        self.drop_spare_starts(waiter.key, out);
         self.pools.close_if_empty(waiter.key);
         Some(waiter.key)
     }

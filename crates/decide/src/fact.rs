@@ -59,6 +59,11 @@ pub enum Fact {
         start: StartId,
         key: KeyHash,
     },
+    /// It awaited room, and its call was served otherwise.
+    StartDropped {
+        start: StartId,
+        key: KeyHash,
+    },
     StartEnded {
         start: StartId,
         key: KeyHash,

@@ -9,10 +9,12 @@
 //! Not here: sockets, sandboxes, bytes. Those belong to tests end to end.
 #![forbid(unsafe_code)]
 
+pub mod fuzz;
 mod heap;
 mod log;
 pub mod optimum;
 pub mod outcome;
+mod reference;
 pub mod workload;
 mod world;
 

@@ -307,10 +307,16 @@ impl<'a> World<'a> {
     }
 }
 
-fn keys(workload: &Workload) -> Vec<(KeyHash, Arc<PoolKey>)> {
-    let key = |function: &crate::workload::Function| PoolKey {
+/// Keys of one function that differ in their revision.
+pub(crate) fn key_of_revision(revision: u64) -> PoolKey {
+    let name = model::FunctionName::parse("f").unwrap_or_else(|_| unreachable!("a name"));
+    PoolKey { revision, ..key_of(&name, 128 << revision) }
+}
+
+fn key_of(function: &model::FunctionName, memory_mb: u32) -> PoolKey {
+    PoolKey {
         account: account(),
-        function: function.name.clone(),
+        function: function.clone(),
         version: VersionId::Latest,
         code: Digest([0; 32]),
         revision: 1,
@@ -319,8 +325,12 @@ fn keys(workload: &Workload) -> Vec<(KeyHash, Arc<PoolKey>)> {
         tenant: None,
         policy: 0,
         cpu_class: CpuClass { architecture: Architecture::X86_64, template: 0, emulated: false },
-        memory_mb: function.memory_mb,
-    };
+        memory_mb,
+    }
+}
+
+fn keys(workload: &Workload) -> Vec<(KeyHash, Arc<PoolKey>)> {
+    let key = |f: &crate::workload::Function| key_of(&f.name, f.memory_mb);
     let keys = workload.functions.iter().map(key);
     keys.map(|key| (key.hash(), Arc::new(key))).collect()
 }

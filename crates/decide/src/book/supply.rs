@@ -326,13 +326,14 @@ impl Book {
     }
 
     /// A start that still awaits room, and that no call needs any more, is undone.
-    pub(super) fn drop_spare_starts(&mut self, hash: KeyHash) {
+    pub(super) fn drop_spare_starts(&mut self, hash: KeyHash, out: &mut Outputs) {
         while let Some(pool) = self.pools.get_mut(hash)
             && pool.starting() > pool.queue.len()
             && let Some(id) = self.starts.unplaced_of(hash)
             && let Some(start) = self.starts.remove(id)
         {
             pool.start_left(start.since);
+            out.push(Output::Fact(Fact::StartDropped { start: id, key: hash }));
             self.gate.give_back(start.key.account, &start.key.function);
         }
     }

@@ -66,7 +66,7 @@ impl Book {
         {
             let waited = Waited { time: now.since(waiter.since), for_init: fresh };
             self.grant(now, seat, ticket, waited, out);
-            self.drop_spare_starts(key);
+            self.drop_spare_starts(key, out);
         } else if unwanted {
             self.retire(seat, RetireWhy::Drained, Span::ZERO, out);
         } else {
