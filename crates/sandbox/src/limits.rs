@@ -1,0 +1,37 @@
+//! Bounds of this crate, each with its reason and what happens at the bound.
+//! Limits that a function can see (memory, scratch size) arrive in [`crate::Spec`].
+
+use std::time::Duration;
+
+/// One request or event on a spawner socket. The kernel's default send buffer is
+/// 208 KiB; a larger specification is refused before it is sent.
+pub(crate) const PACKET_BYTES_MAX: usize = 160 * 1024;
+/// Descriptors that travel with one packet: status, channel, stdout, stderr.
+pub(crate) const PACKET_FDS_MAX: usize = 4;
+/// Sandboxes one spawner holds; the next launch is refused with `EAGAIN`.
+pub(crate) const LIVE_MAX: usize = 4096;
+/// How long a fresh spawner may take to say hello before it is given up.
+pub(crate) const HELLO_WAIT: Duration = Duration::from_secs(10);
+/// How often the removal of a group that is still busy is tried again. Groups empty
+/// themselves within a scheduler tick of the last exit.
+pub(crate) const REMOVE_RETRY_MS: i32 = 2;
+/// After this many tries a group is left to the clean-up of the next start (10 s).
+pub(crate) const REMOVE_TRIES_MAX: u32 = 5_000;
+/// Wait for killed sandboxes when the spawner ends.
+pub(crate) const END_WAIT_MS: i32 = 5_000;
+/// Extra read-only binds of one sandbox; more is refused by `Spec::check`.
+pub(crate) const BINDS_MAX: usize = 64;
+/// Open files per process, as on AWS.
+pub(crate) const OPEN_FILES_MAX: u64 = 1024;
+/// Locked memory per process: the kernel's usual 64 KiB.
+pub(crate) const LOCKED_BYTES_MAX: u64 = 64 * 1024;
+/// `/dev/shm`: enough for POSIX semaphores, not a second scratch.
+pub(crate) const SHM_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The root holds directories and a handful of files of `/etc`.
+pub(crate) const ROOT_BYTES_MAX: u64 = 1024 * 1024;
+/// Scratch bytes per inode: an inode costs about 1 KiB of unaccounted kernel memory.
+pub(crate) const SCRATCH_BYTES_PER_INODE: u64 = 16 * 1024;
+/// The kernel refuses quotas under 1 ms.
+pub(crate) const CPU_QUOTA_US_MIN: u64 = 1_000;
+/// Period of the CPU quota: a throttled function pauses at most this long.
+pub(crate) const CPU_PERIOD_US: u64 = 20_000;

@@ -1,0 +1,237 @@
+//! The spawner: a single-threaded process that clones sandboxes, so that the async
+//! worker never forks. It serves one socket, request by request; each launch is told
+//! about on its own socket (see `protocol`). End of file on the socket means that the
+//! worker is gone: every sandbox is killed and its groups are removed.
+
+mod clone;
+
+use std::{
+    collections::HashMap,
+    os::fd::{AsFd, FromRawFd, OwnedFd, RawFd},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{RecvFlags, SendFlags},
+    process::{PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal},
+};
+
+use crate::{
+    cgroup::{Group, Limits, Parent},
+    child, landlock,
+    limits::{END_WAIT_MS, LIVE_MAX, REMOVE_RETRY_MS, REMOVE_TRIES_MAX},
+    packet,
+    protocol::{Event, Failure, Hello, Request, Stage},
+    rights,
+    seccomp::Filter,
+    spec::Spec,
+    stopwatch::Stopwatch,
+};
+
+/// Where [`crate::Spawner::start`] puts the socket of the program it starts.
+pub const SOCKET_FD: RawFd = 0;
+
+/// The body of the hidden subcommand. `fd` is the spawner socket, [`SOCKET_FD`].
+pub fn main(fd: RawFd) -> ! {
+    // SAFETY: the caller hands over the descriptor it was started with, and nothing else
+    // in this process uses it.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    ignore_signals();
+    rights::raise_open_files();
+    let code = match Serving::begin(socket) {
+        Ok(mut serving) => {
+            serving.serve();
+            serving.end();
+            0
+        }
+        Err(_) => 1,
+    };
+    std::process::exit(code)
+}
+
+/// Whether this process may create all namespaces of a sandbox. The child ends at once.
+pub(crate) fn try_namespaces() -> std::io::Result<()> {
+    clone::try_empty()
+}
+
+/// A terminal's Ctrl-C reaches us too; the worker decides when sandboxes end. Children
+/// are reaped by the kernel: their pidfds tell what is needed.
+fn ignore_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGCHLD] {
+        // SAFETY: ignoring runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// Descriptors that came with one launch.
+struct Ends {
+    status: OwnedFd,
+    channel: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+struct Serving {
+    socket: OwnedFd,
+    parent: Parent,
+    filter: Filter,
+    landlock_abi: u32,
+    identities: clone::Identities,
+    /// By first process: what has to be killed when we end.
+    live: HashMap<i32, (OwnedFd, Group)>,
+    dying: Vec<(Group, u32)>,
+}
+
+impl Serving {
+    fn begin(socket: OwnedFd) -> Result<Serving, packet::PacketError> {
+        let parent = Parent::open();
+        let hello = Hello { missing: parent.missing.clone() };
+        packet::send(socket.as_fd(), &hello, &[], SendFlags::empty())?;
+        Ok(Serving {
+            socket,
+            parent,
+            filter: Filter::build(),
+            landlock_abi: landlock::abi(),
+            identities: clone::Identities::of_this_process(),
+            live: HashMap::new(),
+            dying: Vec::new(),
+        })
+    }
+
+    fn serve(&mut self) {
+        loop {
+            if !self.dying.is_empty() && !readable(&self.socket, REMOVE_RETRY_MS) {
+                self.remove_dying();
+                continue;
+            }
+            match packet::receive::<Request>(self.socket.as_fd(), RecvFlags::empty()) {
+                Ok(Some((Request::Launch(spec), fds))) => self.launch(&spec, fds),
+                Ok(Some((Request::Remove(group), _))) => self.remove(group),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    fn launch(&mut self, spec: &Spec, fds: Vec<OwnedFd>) {
+        let Ok([status, channel, stdout, stderr]) = <[OwnedFd; 4]>::try_from(fds) else { return };
+        let ends = Ends { status, channel, stdout, stderr };
+        let Ok(status) = ends.status.try_clone() else { return };
+        if let Err(failure) = self.spawn(spec, ends) {
+            packet::tell(&status, &Event::Refused(failure), &[]);
+        }
+    }
+
+    fn spawn(&mut self, spec: &Spec, ends: Ends) -> Result<(), Failure> {
+        let failed = |stage| {
+            move |error: std::io::Error| Failure {
+                stage,
+                errno: error.raw_os_error().unwrap_or(libc::EINVAL),
+            }
+        };
+        if self.live.len() >= LIVE_MAX {
+            return Err(Failure { stage: Stage::Capacity, errno: libc::EAGAIN });
+        }
+        let mut watch = Stopwatch::start();
+        let limits = Limits {
+            memory_bytes: spec.memory_bytes,
+            cpu_millis: spec.cpu_millis,
+            pids_max: spec.pids_max,
+        };
+        let (group, join) = self.parent.create(&spec.id, limits).map_err(failed(Stage::Cgroup))?;
+        let cgroup_us = watch.lap_us();
+        let outcome = self.clone_child(spec, ends, join, &group, cgroup_us, &mut watch);
+        let (pid, pidfd) = match outcome {
+            Ok(child) => child,
+            Err(error) => {
+                self.remove(group);
+                return Err(failed(Stage::Clone)(error));
+            }
+        };
+        self.live.insert(pid, (pidfd, group));
+        Ok(())
+    }
+
+    fn clone_child(
+        &mut self,
+        spec: &Spec,
+        ends: Ends,
+        join: crate::cgroup::Join,
+        group: &Group,
+        cgroup_us: u64,
+        watch: &mut Stopwatch,
+    ) -> std::io::Result<(i32, OwnedFd)> {
+        let (gate, opener) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let spawner = pidfd_open(getpid(), PidfdFlags::empty())?;
+        let Ends { status, channel, stdout, stderr } = ends;
+        match clone::into_sandbox(join.unified.as_ref())? {
+            clone::Side::Child => {
+                drop(opener);
+                child::run(child::Job {
+                    spec,
+                    filter: &self.filter,
+                    landlock_abi: self.landlock_abi,
+                    tasks: join.tasks,
+                    gate,
+                    drop_groups: self.identities.may_drop_groups(),
+                    spawner,
+                    status,
+                    channel,
+                    stdout,
+                    stderr,
+                })
+            }
+            clone::Side::Parent { pid, pidfd } => {
+                // A child without maps meets the closed gate and ends.
+                self.identities.write_maps(pid)?;
+                let clone_us = watch.lap_us();
+                let event = Event::Spawned { group: group.clone(), cgroup_us, clone_us };
+                packet::tell(&status, &event, &[pidfd.as_fd()]);
+                rustix::io::write(&opener, &[1])?;
+                Ok((pid, pidfd))
+            }
+        }
+    }
+
+    fn remove(&mut self, group: Group) {
+        self.live.retain(|_, (_, held)| *held != group);
+        if group.remove().is_err() {
+            self.dying.push((group, 0));
+        }
+    }
+
+    fn remove_dying(&mut self) {
+        self.dying.retain_mut(|(group, tries)| {
+            *tries += 1;
+            group.remove().is_err() && *tries < REMOVE_TRIES_MAX
+        });
+    }
+
+    /// Kills all and leaves nothing behind.
+    fn end(&mut self) {
+        for (pidfd, group) in self.live.values() {
+            group.kill();
+            pidfd_send_signal(pidfd, Signal::KILL).ok();
+        }
+        for (_, (pidfd, group)) in self.live.drain() {
+            readable(&pidfd, END_WAIT_MS);
+            self.dying.push((group, 0));
+        }
+        while !self.dying.is_empty() && self.dying.iter().any(|(_, tries)| *tries < 500) {
+            self.remove_dying();
+            if !self.dying.is_empty() {
+                let pause = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+                let _ = rustix::thread::nanosleep(&pause);
+            }
+        }
+        self.parent.remove();
+    }
+}
+
+fn readable(fd: &impl AsFd, wait_ms: i32) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::IN)];
+    let wait = Timespec {
+        tv_sec: i64::from(wait_ms / 1000),
+        tv_nsec: i64::from(wait_ms % 1000) * 1_000_000,
+    };
+    poll(&mut fds, Some(&wait)).is_ok_and(|ready| ready > 0)
+}
