@@ -1,1 +1,39 @@
-//! Skeleton.
+//! The role that owns functions. The frontend authenticates a control request and
+//! passes it on whole; here it is read in the public form, decided, stored, and
+//! answered. Managers and frontends learn of a change by watching the store.
+//!
+//! The wall: nothing of the path of a call. One file is one operation (or one small
+//! family); `dispatch` has the list of them. `catalogue` is where records change,
+//! `code` where archives are kept, `sweep` where they end.
+#![forbid(unsafe_code)]
+
+mod absent;
+mod answer;
+mod catalogue;
+mod code;
+mod create_function;
+mod delete_function;
+mod dispatch;
+mod environment;
+mod failure;
+mod function_concurrency;
+mod get_account_settings;
+mod get_function;
+mod limits;
+mod link;
+mod list_functions;
+mod list_versions_by_function;
+mod marker;
+mod opaque;
+mod publish_version;
+mod request;
+mod role;
+mod settings;
+mod sweep;
+mod tags;
+mod target;
+mod update_function_code;
+mod update_function_configuration;
+mod view;
+
+pub use role::{ControlInbox, Settings, start};

@@ -1,0 +1,140 @@
+//! From a call to its answer: a download link is opened, anything else is an
+//! operation of the API. The list of operations that this release offers is here.
+
+use aws_api::{ApiError, Exception, Operation, operation, request::Source};
+use bytes::Bytes;
+use model::VersionId;
+use wire::control::{ControlAnswer, ControlCall};
+
+use crate::{
+    absent, answer, create_function, delete_function, failure::Failure, function_concurrency,
+    get_account_settings, get_function, link, list_functions, list_versions_by_function,
+    publish_version, request::Request, role::Control, tags, target::Target, update_function_code,
+    update_function_configuration,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    CreateFunction,
+    GetFunction,
+    GetFunctionConfiguration,
+    ListFunctions,
+    UpdateFunctionCode,
+    UpdateFunctionConfiguration,
+    DeleteFunction,
+    GetAccountSettings,
+    PutFunctionConcurrency,
+    GetFunctionConcurrency,
+    DeleteFunctionConcurrency,
+    PublishVersion,
+    ListVersionsByFunction,
+    ListTags,
+    TagResource,
+    UntagResource,
+    Absent(absent::Kind),
+}
+
+const SERVED: &[(Operation, Served)] = &[
+    (Operation::CreateFunction, Served::CreateFunction),
+    (Operation::GetFunction, Served::GetFunction),
+    (Operation::GetFunctionConfiguration, Served::GetFunctionConfiguration),
+    (Operation::ListFunctions, Served::ListFunctions),
+    (Operation::UpdateFunctionCode, Served::UpdateFunctionCode),
+    (Operation::UpdateFunctionConfiguration, Served::UpdateFunctionConfiguration),
+    (Operation::DeleteFunction, Served::DeleteFunction),
+    (Operation::GetAccountSettings, Served::GetAccountSettings),
+    (Operation::PutFunctionConcurrency, Served::PutFunctionConcurrency),
+    (Operation::GetFunctionConcurrency, Served::GetFunctionConcurrency),
+    (Operation::DeleteFunctionConcurrency, Served::DeleteFunctionConcurrency),
+    (Operation::PublishVersion, Served::PublishVersion),
+    (Operation::ListVersionsByFunction, Served::ListVersionsByFunction),
+    (Operation::ListTags, Served::ListTags),
+    (Operation::TagResource, Served::TagResource),
+    (Operation::UntagResource, Served::UntagResource),
+    (Operation::GetFunctionCodeSigningConfig, Served::Absent(absent::Kind::CodeSigning)),
+    (Operation::GetPolicy, Served::Absent(absent::Kind::Policy)),
+    (Operation::ListAliases, Served::Absent(absent::Kind::Aliases)),
+    (Operation::ListFunctionUrlConfigs, Served::Absent(absent::Kind::Urls)),
+];
+
+pub(crate) async fn answer(control: &Control, call: &ControlCall, body: Bytes) -> ControlAnswer {
+    let answered = if call.target.starts_with(link::PATH) {
+        download(control, call).await
+    } else {
+        operate(control, call, body).await
+    };
+    answered.unwrap_or_else(|failure| answer::error(&failure.into_api_error(call.request)))
+}
+
+async fn operate(
+    control: &Control,
+    call: &ControlCall,
+    body: Bytes,
+) -> Result<ControlAnswer, Failure> {
+    let method = http::Method::from_bytes(call.method.as_bytes())
+        .map_err(|_| ApiError::unknown_operation())?;
+    let (path, query) = match call.target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (call.target.as_str(), None),
+    };
+    let matched = operation::route(&method, path, query)?;
+    let operation = matched.operation;
+    let served = SERVED.iter().find(|(offered, _)| *offered == operation);
+    let Some((_, served)) = served else { return Err(not_offered(operation).into()) };
+    let account = call.account.ok_or_else(|| {
+        ApiError::new(Exception::MissingAuthenticationToken, "Missing Authentication Token")
+    })?;
+    let source = Source { params: &matched.params, query };
+    let request = Request { operation, account, origin: &call.origin, source, body };
+    perform(control, *served, &request).await
+}
+
+async fn perform(
+    control: &Control,
+    served: Served,
+    request: &Request<'_>,
+) -> Result<ControlAnswer, Failure> {
+    match served {
+        Served::CreateFunction => create_function::handle(control, request).await,
+        Served::GetFunction => get_function::handle(control, request).await,
+        Served::GetFunctionConfiguration => get_function::configuration(control, request).await,
+        Served::ListFunctions => list_functions::handle(control, request).await,
+        Served::UpdateFunctionCode => update_function_code::handle(control, request).await,
+        Served::UpdateFunctionConfiguration => {
+            update_function_configuration::handle(control, request).await
+        }
+        Served::DeleteFunction => delete_function::handle(control, request).await,
+        Served::GetAccountSettings => get_account_settings::handle(control, request).await,
+        Served::PutFunctionConcurrency => function_concurrency::put(control, request).await,
+        Served::GetFunctionConcurrency => function_concurrency::get(control, request).await,
+        Served::DeleteFunctionConcurrency => function_concurrency::delete(control, request).await,
+        Served::PublishVersion => publish_version::handle(control, request).await,
+        Served::ListVersionsByFunction => list_versions_by_function::handle(control, request).await,
+        Served::ListTags => tags::list(control, request).await,
+        Served::TagResource => tags::tag(control, request).await,
+        Served::UntagResource => tags::untag(control, request).await,
+        Served::Absent(kind) => absent::handle(control, request, kind).await,
+    }
+}
+
+/// An operation of the API that this release does not have. Not an error that clients
+/// try again on, and not one that says a resource is missing.
+fn not_offered(operation: Operation) -> ApiError {
+    let name = operation.name();
+    let text = format!("The operation {name} is not offered by this release of Lambent.");
+    ApiError::new(Exception::UnknownOperation, text)
+}
+
+async fn download(control: &Control, call: &ControlCall) -> Result<ControlAnswer, Failure> {
+    if call.method != "GET" {
+        return Err(ApiError::unknown_operation().into());
+    }
+    let linked = control.links.open(&call.target, control.clock.wall_ms())?;
+    let qualifier = match linked.version {
+        VersionId::Latest => None,
+        VersionId::Published(_) => Some(model::Qualifier::Version(linked.version)),
+    };
+    let target = Target { account: linked.account, name: linked.name, qualifier };
+    let config = control.catalogue.version(&target).await?;
+    Ok(answer::archive(control.code.fetch(config.code.manifest).await?))
+}

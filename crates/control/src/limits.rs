@@ -1,0 +1,28 @@
+//! Limits of the control role, each with its reaction. Those that other crates
+//! know too stand in `model::limits`.
+
+use model::Span;
+
+/// Control calls served at once; further ones wait in the inbox.
+pub(crate) const CALLS_MAX: usize = 16;
+/// Time for the body of a call to arrive; then 408, so that slow senders do not
+/// hold the places of `CALLS_MAX`.
+pub(crate) const BODY_TIMEOUT: Span = Span::secs(120);
+/// Attempts of one change against concurrent changes of the same records; then 409.
+pub(crate) const COMMIT_ATTEMPTS_MAX: usize = 16;
+/// Items of one page of a listing (AWS: more may be asked for, 50 are given).
+pub(crate) const PAGE_ITEMS_MAX: usize = 50;
+/// Published versions of one function, so that a deletion is one transaction; one
+/// more is refused (400). Ours.
+pub(crate) const VERSIONS_MAX: usize = 1_000;
+/// Tags of one function (AWS); more are refused (400).
+pub(crate) const TAGS_MAX: usize = 50;
+/// A download link is good for so long (AWS: ten minutes); then 403.
+pub(crate) const LINK_TTL_SECS: u64 = 600;
+/// Between two passes that delete code which no function names. Code is deleted by
+/// the second pass that finds it so: environments that were starting have it by then.
+pub(crate) const SWEEP_INTERVAL: Span = Span::secs(300);
+/// Roots deleted by one pass; the others wait for the next.
+pub(crate) const SWEEP_ROOTS_MAX: usize = 1_000;
+/// Bytes of code that an account may store (AWS); shown in its settings.
+pub(crate) const ACCOUNT_CODE_BYTES_MAX: u64 = 80_530_636_800;

@@ -1,0 +1,108 @@
+//! Deletes code that no function names: what an upload left that was not followed by
+//! a commit, what an update replaced, what a deletion released. A root is deleted by
+//! the second pass that finds it unnamed, so that environments which were starting
+//! with it have it by then; at the start of the process nothing runs, and the second
+//! pass follows the first at once.
+
+use std::collections::BTreeSet;
+
+use model::{FunctionConfig, RootId};
+use platform::{Clock, Tasks};
+use store::{
+    Store, record,
+    schema::{self, Place},
+};
+
+use crate::{
+    code::{CodeStore, ROOT_PREFIX},
+    failure::Failure,
+    limits::{SWEEP_INTERVAL, SWEEP_ROOTS_MAX},
+};
+
+pub(crate) async fn run(store: Store, code: CodeStore, clock: Clock, tasks: Tasks) {
+    let mut sweep = Sweep { store, code, tasks, suspects: BTreeSet::new() };
+    sweep.pass_and_report().await;
+    loop {
+        sweep.pass_and_report().await;
+        let next = clock.now() + SWEEP_INTERVAL;
+        tokio::select! {
+            () = clock.sleep_until(next) => {}
+            _ = sweep.tasks.stopped() => return,
+        }
+    }
+}
+
+pub(crate) struct Sweep {
+    pub(crate) store: Store,
+    pub(crate) code: CodeStore,
+    pub(crate) tasks: Tasks,
+    /// Unnamed at the last pass.
+    pub(crate) suspects: BTreeSet<RootId>,
+}
+
+impl Sweep {
+    async fn pass_and_report(&mut self) {
+        match self.pass().await {
+            Ok(0) => {}
+            Ok(deleted) => tracing::info!(deleted, "deleted code that no function names"),
+            Err(error) => tracing::warn!(%error, "code that no function names stays"),
+        }
+    }
+
+    /// Roots deleted.
+    pub(crate) async fn pass(&mut self) -> Result<usize, Failure> {
+        let objects = self.code.objects.clone();
+        let mut unnamed: BTreeSet<RootId> = self
+            .tasks
+            .blocking("listing of code", move || objects.list_roots())
+            .await??
+            .into_iter()
+            .filter(|root| root.0.starts_with(ROOT_PREFIX))
+            .collect();
+        // In this order: an upload that is over by now has its record read below.
+        let under_way = self.code.uploads().snapshot();
+        let named = named(&self.store).await?;
+        unnamed.retain(|root| !under_way.contains(root) && !named.contains(root));
+        let doomed: Vec<RootId> =
+            unnamed.intersection(&self.suspects).take(SWEEP_ROOTS_MAX).cloned().collect();
+        for root in &doomed {
+            unnamed.remove(root);
+            let (objects, root) = (self.code.objects.clone(), root.clone());
+            self.tasks.blocking("deletion of code", move || objects.delete_root(&root)).await??;
+        }
+        self.suspects = unnamed;
+        Ok(doomed.len())
+    }
+}
+
+/// Roots of every version of every function.
+async fn named(store: &Store) -> Result<BTreeSet<RootId>, Failure> {
+    let mut named = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = store
+            .list(&schema::functions(), after.as_ref(), store::limits::PAGE_ENTRIES_MAX)
+            .await?;
+        for entry in &page.entries {
+            match Place::of(&entry.key) {
+                Some(Place::FunctionHead(..) | Place::FunctionVersion(..)) => {
+                    let config: FunctionConfig = record::decode(&entry.value)?;
+                    named.insert(config.code.manifest.root);
+                }
+                Some(Place::FunctionSettings(..)) => {}
+                // A newer release may keep code under keys that this one cannot read.
+                None
+                | Some(
+                    Place::Installation
+                    | Place::Credential(_)
+                    | Place::AccountLimits(_)
+                    | Place::Lease(_),
+                ) => return Err(Failure::Inconsistent(format!("unknown key {}", entry.key))),
+            }
+        }
+        match page.entries.last() {
+            Some(last) if page.more => after = Some(last.key.clone()),
+            Some(_) | None => return Ok(named),
+        }
+    }
+}
