@@ -16,7 +16,8 @@ help: ## list these targets
 
 run: setup-build ## build, start the platform, deploy and call one function of each kind
 	cargo build --release -p lambent
-	target/release/lambent up --demo
+	cargo build --release --manifest-path examples/rust/Cargo.toml
+	target/release/lambent up --demo --demo-binary examples/rust/target/release/bootstrap
 
 test: setup-test ## everything: rules, format, lints, unit, property, simulation, runtime clients, end to end
 	scripts/check.sh
@@ -32,7 +33,7 @@ sim: setup-build ## the simulator: random histories of the real decision code, b
 
 bench: setup-build ## measure this machine: ours beside the bare floor, row by row
 	cargo build --release -p lambent
-	target/release/lambent bench
+	cargo run --release -p bench -- --out target/bench.jsonl
 
 e2e: setup-test ## only the end-to-end suite: AWS's own clients against the running binary
 	cargo build -p lambent
