@@ -59,7 +59,7 @@ pub fn play(seed: u64) -> Result<u128, Parted> {
     let keys = (0..3).map(key_of_revision).map(|key| (key.hash(), Arc::new(key))).collect();
     let old_leases = Vec::new();
     let mut player = Player { dice, now: Now(0), keys, tickets: 0, envs: 0, old_leases };
-    let mut log = Log::new(false);
+    let mut log = Log::new(false, false);
     let mut out = Outputs::new();
     let architecture = model::function::Architecture::X86_64;
     let capacity = Capacity { memory_mb, slots: 1_000, architecture };
@@ -138,8 +138,12 @@ impl Player {
     fn idle(&mut self, model: &Reference) -> Input {
         let known: Vec<(EnvId, Epoch)> = model.envs.iter().map(|e| (e.env, e.epoch)).collect();
         let Some((env, epoch)) = self.pick(&known) else { return self.acquire() };
-        let old = self.dice.chance(1, 4);
-        Input::Idle { env, epoch: if old { Epoch(epoch.0.saturating_sub(1)) } else { epoch } }
+        let epoch = match self.dice.below(8) {
+            0 | 1 => Epoch(epoch.0.saturating_sub(1)),
+            2 => epoch.next(),
+            _ => epoch,
+        };
+        Input::Idle { env, epoch }
     }
 
     fn gone(&mut self, model: &Reference) -> Input {

@@ -15,6 +15,7 @@ mod log;
 pub mod optimum;
 pub mod outcome;
 mod reference;
+pub mod story;
 pub mod workload;
 mod world;
 

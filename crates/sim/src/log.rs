@@ -10,6 +10,7 @@ pub(crate) struct Log {
     lines: u64,
     line: String,
     kept: Option<String>,
+    echo: bool,
 }
 
 impl fmt::Debug for Log {
@@ -19,9 +20,9 @@ impl fmt::Debug for Log {
 }
 
 impl Log {
-    pub(crate) fn new(keep: bool) -> Log {
+    pub(crate) fn new(keep: bool, echo: bool) -> Log {
         let kept = keep.then(String::new);
-        Log { digest: Xxh3::new(), lines: 0, line: String::new(), kept }
+        Log { digest: Xxh3::new(), lines: 0, line: String::new(), kept, echo }
     }
 
     pub(crate) fn line(&mut self, now: Now, what: fmt::Arguments<'_>) {
@@ -30,6 +31,9 @@ impl Log {
         let _ = writeln!(self.line, "{:>12} {what}", now.0);
         self.digest.update(self.line.as_bytes());
         self.lines += 1;
+        if self.echo {
+            print!("{}", self.line);
+        }
         if let Some(kept) = &mut self.kept {
             kept.push_str(&self.line);
         }

@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use decide::Dice;
 use model::Span;
 use sim::{
     Config, Workload,
@@ -22,6 +23,27 @@ struct Cli {
 enum What {
     /// Play a trace file and compare with the offline optimum.
     Trace(Trace),
+    /// Play random transitions of one book beside the reference model.
+    Fuzz {
+        /// How many seeds.
+        #[arg(long, default_value_t = 1_000)]
+        seeds: u64,
+        /// The first of them.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+    },
+    /// Play whole worlds with faults, and check every invariant.
+    Worlds {
+        #[arg(long, default_value_t = 100)]
+        seeds: u64,
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// Print every event as it happens.
+        #[arg(long)]
+        log: bool,
+    },
+    /// Tell one story.
+    Story { file: PathBuf },
 }
 
 #[derive(clap::Args)]
@@ -59,13 +81,46 @@ struct Trace {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
         What::Trace(args) => trace(&args),
+        What::Fuzz { seeds, from } => fuzz(from, seeds),
+        What::Worlds { seeds, from, log } => worlds(from, seeds, log),
+        What::Story { file } => {
+            let script = read(&file)?;
+            print!("{}", sim::story::tell(&script)?);
+            Ok(())
+        }
     }
 }
 
+fn fuzz(from: u64, seeds: u64) -> anyhow::Result<()> {
+    let mut parted = 0_u64;
+    for seed in from..from + seeds {
+        if let Err(error) = sim::fuzz::play(seed) {
+            println!("{error}");
+            parted += 1;
+        }
+    }
+    anyhow::ensure!(parted == 0, "{parted} of {seeds} seeds failed");
+    println!("{seeds} seeds, books and the model agree");
+    Ok(())
+}
+
+fn worlds(from: u64, seeds: u64, log: bool) -> anyhow::Result<()> {
+    for seed in from..from + seeds {
+        let mut dice = Dice::new(seed);
+        let config = Config { echo_log: log, ..Config::random(&mut dice) };
+        let workload = Workload::random(&mut dice, 6, 400);
+        // Named first: a broken invariant ends the program.
+        print!("seed {seed} ");
+        println!("digest {:032x}", run(&config, &workload, seed).digest);
+    }
+    Ok(())
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}
+
 fn trace(args: &Trace) -> anyhow::Result<()> {
-    let read = |path: &PathBuf| {
-        fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
-    };
     let mut workload = Workload::parse(&read(&args.trace)?, &read(&args.metadata)?)?;
     if let Some(ms) = args.init_ms {
         workload = workload.with_init(Span::millis(ms));

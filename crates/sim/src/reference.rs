@@ -156,6 +156,7 @@ impl Reference {
             Input::Released { lease, outcome } => self.released(*lease, *outcome),
             Input::Idle { env, epoch } => {
                 if let Some(at) = self.at(*env).filter(|at| self.envs[*at].epoch <= *epoch) {
+                    self.envs[at].epoch = *epoch;
                     self.end(at, true);
                 }
             }

@@ -60,6 +60,8 @@ pub struct Config {
     pub wait_max: Span,
     pub faults: Faults,
     pub keep_log: bool,
+    /// Print each line at once, so that it is seen where a run panics.
+    pub echo_log: bool,
 }
 
 impl Default for Config {
@@ -77,6 +79,26 @@ impl Default for Config {
             wait_max: Span::secs(900),
             faults: Faults::NONE,
             keep_log: false,
+            echo_log: false,
+        }
+    }
+}
+
+impl Config {
+    /// A small world with faults, scarce or ample.
+    pub fn random(dice: &mut Dice) -> Config {
+        let mut up_to = |n| 1 + dice.below(n);
+        Config {
+            frontends: up_to(4) as usize,
+            managers: up_to(5) as usize,
+            workers: up_to(4) as usize,
+            worker_memory_mb: 2_048 * up_to(8),
+            concurrency: 20 * up_to(8) as u32,
+            patience: up_to(2) == 1,
+            idle_ttl: Span::secs(up_to(60)),
+            wait_max: Span::secs(up_to(30)),
+            faults: Faults::SOME,
+            ..Config::default()
         }
     }
 }
@@ -143,8 +165,10 @@ pub fn run(config: &Config, workload: &Workload, seed: u64) -> Outcome {
     world.prepare();
     let mut quiet_at = None;
     while let Some((at, event)) = world.heap.pop() {
-        if quiet_at.is_some_and(|end| at > end) {
-            break;
+        // In the end only what is on its way arrives; nothing new begins.
+        let begins = matches!(event, Event::Beat | Event::Wake { .. } | Event::Fault(_));
+        if begins && quiet_at.is_some_and(|end| at > end) {
+            continue;
         }
         world.tally.pass(world.now, at);
         world.now = at;
@@ -178,7 +202,7 @@ impl<'a> World<'a> {
             dice,
             now: Now(0),
             heap: Heap::new(),
-            log: Log::new(config.keep_log),
+            log: Log::new(config.keep_log, config.echo_log),
             ring: Ring::new(RingVersion(1), &members),
             counter: Counter::new(limits, limits::CONCURRENCY_LEASE_TTL),
             frontends: (0..config.frontends)
@@ -313,7 +337,7 @@ pub(crate) fn key_of_revision(revision: u64) -> PoolKey {
     PoolKey { revision, ..key_of(&name, 128 << revision) }
 }
 
-fn key_of(function: &model::FunctionName, memory_mb: u32) -> PoolKey {
+pub(crate) fn key_of(function: &model::FunctionName, memory_mb: u32) -> PoolKey {
     PoolKey {
         account: account(),
         function: function.clone(),

@@ -38,7 +38,8 @@ fn the_same_seed_gives_the_same_bytes() {
 #[test]
 fn every_call_ends_once_whatever_fails() {
     for seed in 0..40 {
-        let outcome = run(&busy_world(), &small(seed), seed);
+        let config = Config::random(&mut Dice::new(seed));
+        let outcome = run(&config, &small(seed), seed);
         let ended = outcome.warm + outcome.cold + outcome.failed + outcome.lost;
         assert_eq!(ended + outcome.refused_sum(), 400, "seed {seed}\n{outcome}");
     }
@@ -66,4 +67,21 @@ fn with_instant_inits_cold_starts_are_the_optimum() {
     let workload = Workload::parse(&trace, metadata).unwrap().with_init(Span::ZERO);
     let outcome = run(&config, &workload, 1);
     assert_eq!(outcome.cold, cold_starts(&workload, Init::Instant) + 1, "{outcome}");
+}
+
+#[test]
+fn a_real_trace_makes_few_cold_starts() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/iluvatar-");
+    let read = |name| std::fs::read_to_string(format!("{folder}{name}.csv")).ok();
+    // The trace is not part of the project; where it is missing there is nothing to play.
+    let (Some(trace), Some(metadata)) = (read("trace"), read("metadata")) else { return };
+    let workload = Workload::parse(&trace, &metadata).unwrap();
+    assert_eq!(cold_starts(&workload, Init::Instant), 62);
+    assert_eq!(cold_starts(&workload, Init::Own), 1_046);
+    let four_gib = Config { concurrency: 100_000, worker_memory_mb: 4_096, ..Config::default() };
+    let outcome = run(&four_gib, &workload, 1);
+    assert_eq!(outcome.refused_sum(), 0, "{outcome}");
+    assert!(outcome.cold <= 100, "{outcome}");
+    let instant = run(&four_gib, &workload.with_init(Span::millis(3)), 1);
+    assert_eq!((instant.cold, instant.refused_sum()), (62, 0), "{instant}");
 }

@@ -134,18 +134,28 @@ impl Book {
         }
     }
 
+    /// The worker's word, with the newest epoch that it has seen. An older one than
+    /// the book's is about a turn that is over.
     pub(super) fn idle(&mut self, now: Now, env: EnvId, epoch: Epoch, out: &mut Outputs) {
-        let known = self.envs.seat_of(env).and_then(|seat| Some((seat, self.envs.get(seat)?)));
-        match known.map(|(seat, entry)| (seat, entry.state, entry.epoch)) {
-            Some((seat, state @ (State::Granted { since } | State::Running { since }), held))
-                if epoch >= held =>
-            {
+        let stale = Output::Fact(Fact::Stale { env: Some(env), lease: None });
+        let Some(seat) = self.envs.seat_of(env) else { return out.push(stale) };
+        let Some(entry) = self.envs.get_mut(seat).filter(|entry| epoch >= entry.epoch) else {
+            return out.push(stale);
+        };
+        // Higher after this book was rebuilt while grants of before were on their way.
+        entry.epoch = epoch;
+        let (state, worker) = (entry.state, entry.worker);
+        match state {
+            State::Granted { since } | State::Running { since } => {
                 self.end_run(seat, state, since, now, out);
                 self.settle(now, seat, false, out);
             }
-            Some(_) | None => {
-                out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
+            // The order to leave was refused for its epoch: once more.
+            State::Leaving => {
+                entry.epoch = epoch.next();
+                out.push(Output::Retire { env, worker, epoch: epoch.next() });
             }
+            State::Idle { .. } | State::Between => out.push(stale),
         }
     }
 

@@ -213,7 +213,14 @@ impl World<'_> {
 
     fn retire_env(&mut self, at: usize, id: EnvId, epoch: Epoch) {
         let Some(env) = self.workers[at].envs.get_mut(&id) else { return };
-        assert!(epoch > env.epoch || env.doomed, "I6 broken: retired below an epoch that was seen");
+        if epoch < env.epoch {
+            // Refused (I5); the manager hears of the newer epoch, now or when the run ends.
+            let (manager, epoch) = (env.manager, env.epoch);
+            if env.running.is_none() && !env.doomed {
+                self.tell_manager(at, manager, Input::Idle { env: id, epoch });
+            }
+            return;
+        }
         env.epoch = epoch;
         if !std::mem::replace(&mut env.doomed, true) && env.running.is_none() {
             self.kill(at, id);
