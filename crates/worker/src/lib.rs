@@ -1,1 +1,84 @@
-//! Skeleton.
+//! Worker: the agent of one host. It fetches code, builds environments, serves
+//! the Runtime API inside them, runs invocations and keeps their logs. It is the
+//! source of truth about which environments exist.
+//!
+//! The wall: it knows no rings and no other workers, and nothing of the public
+//! HTTP API. Its start and its mailbox are all that others see.
+#![forbid(unsafe_code)]
+
+mod channel;
+mod code;
+mod environment;
+mod failure;
+mod interpreters;
+mod lines;
+mod link;
+mod logs;
+mod output;
+mod runtime_api;
+mod runtime_files;
+mod spec;
+mod start;
+mod worker;
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use model::{Region, WorkerId};
+use objects::Objects;
+use platform::{Caller, Clock, Entropy, Inbox, TaskKind, Tasks};
+use sandbox::Launcher;
+use tokio::sync::OnceCell;
+use wire::{
+    manager::{ManagerAnswer, ManagerCall, ManagerNote},
+    worker::{WorkerAnswer, WorkerCall, WorkerNote},
+};
+
+pub use interpreters::{Interpreters, Missing};
+
+pub type WorkerInbox = Inbox<WorkerCall, WorkerAnswer, WorkerNote>;
+pub type ManagerCaller = Caller<ManagerCall, ManagerAnswer, ManagerNote>;
+
+/// What a worker is made of. Clocks, stores and transports are arguments.
+#[derive(Debug)]
+pub struct Settings {
+    pub worker: WorkerId,
+    pub region: Region,
+    /// Caches, runtime clients and logs live below.
+    pub data: PathBuf,
+    pub missing_runtimes: Missing,
+}
+
+#[derive(Debug)]
+pub struct Ground {
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub tasks: Tasks,
+    pub launcher: Launcher,
+    pub objects: Objects,
+    pub manager: ManagerCaller,
+}
+
+/// Starts the worker's owner task.
+pub fn start(settings: Settings, ground: Ground, inbox: WorkerInbox) -> io::Result<()> {
+    let Ground { clock, entropy, tasks, launcher, objects, manager } = ground;
+    let host = Arc::new(start::Host {
+        launcher,
+        code: code::CodeCache::open(settings.data.join("cache/code"), objects, tasks.clone())?,
+        runtimes: runtime_files::unpack(&settings.data)?,
+        interpreters: OnceCell::new(),
+        missing: settings.missing_runtimes,
+        logs: logs::Logs::start(settings.data.join("logs"), clock.clone())?,
+        region: settings.region,
+        clock,
+        entropy,
+        tasks: tasks.clone(),
+        manager,
+    });
+    let owner = worker::Owner::run(settings.worker, Arc::clone(&host), inbox);
+    tasks.spawn(TaskKind::Role, "worker", owner);
+    // Found ahead of the first call; a failure is told by the call that needs it.
+    tasks.spawn(TaskKind::Background, "interpreter search", async move {
+        let _ = host.interpreters().await;
+    });
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Whole-system mode: the real role crates, with their real messages, over the
+//! in-process transport, a memory store and fake sandboxes, in virtual time. One
+//! seed draws everything; the same seed gives the same history.
+
+mod player;
+mod world;
+
+use std::time::Duration;
+
+use model::Span;
+use serde_json::{Value, json};
+use world::{Answer, World, on_paused_clock};
+
+#[test]
+fn a_call_runs_in_a_new_environment_and_the_next_one_in_the_same() {
+    on_paused_clock(async {
+        let world = World::start(1).await;
+        world.create("f", 3, None).await;
+        let first = world.invoke("f", json!({"ms": 20})).await;
+        let second = world.invoke("f", json!({"ms": 20})).await;
+        assert_eq!((first.status, second.status), (200, 200));
+        assert_eq!(first.json()["env"], second.json()["env"]);
+        assert_eq!(world.inspect().await.starts, 1);
+    });
+}
+
+#[test]
+fn concurrent_calls_never_share_an_environment() {
+    on_paused_clock(async {
+        let world = World::start(2).await;
+        world.create("f", 3, None).await;
+        let answers = world.invoke_all("f", vec![json!({"ms": 100}); 50]).await;
+        assert!(answers.iter().all(|answer| answer.status == 200));
+        let mut envs: Vec<String> = answers.iter().map(|a| a.json()["env"].to_string()).collect();
+        envs.sort();
+        envs.dedup();
+        assert_eq!(envs.len(), 50);
+        assert_eq!(world.player.most_at_once_in_one(), 1);
+    });
+}
+
+#[test]
+fn i2_every_lease_is_started_or_returned() {
+    on_paused_clock(async {
+        let world = World::start(3).await;
+        world.create("f", 3, None).await;
+        for _ in 0..5 {
+            world.invoke_all("f", vec![json!({"ms": 10}); 20]).await;
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let seen = world.inspect().await;
+        assert_eq!(seen.leases_granted, 100);
+        assert_eq!(seen.leases_granted, seen.leases_started + seen.leases_returned);
+        assert_eq!(seen.in_flight, 0);
+    });
+}
+
+#[test]
+fn a6_6_reserved_zero_refuses_every_call_and_touches_no_environment() {
+    on_paused_clock(async {
+        let world = World::start(4).await;
+        world.create("f", 3, Some(0)).await;
+        let refused = world.invoke("f", json!({})).await;
+        assert_eq!(refused.status, 429);
+        let reason = "ReservedFunctionConcurrentInvocationLimitExceeded";
+        assert_eq!(refused.json()["Reason"], reason);
+        assert!(refused.headers.contains_key("retry-after"));
+        assert_eq!(world.inspect().await.starts, 0);
+    });
+}
+
+#[test]
+fn reserved_concurrency_holds_under_concurrency() {
+    on_paused_clock(async {
+        let world = World::start(5).await;
+        world.create("f", 3, Some(7)).await;
+        let answers = world.invoke_all("f", vec![json!({"ms": 500}); 40]).await;
+        let ran = answers.iter().filter(|answer| answer.status == 200).count();
+        let refused = answers.iter().filter(|answer| answer.status == 429).count();
+        assert_eq!((ran, refused), (7, 33));
+        assert_eq!(world.player.most_at_once(), 7);
+        let again = world.invoke_all("f", vec![json!({"ms": 1}); 7]).await;
+        assert!(again.iter().all(|answer| answer.status == 200));
+    });
+}
+
+#[test]
+fn a_timeout_is_told_at_its_second_and_ends_the_environment() {
+    on_paused_clock(async {
+        let world = World::start(6).await;
+        world.create("f", 3, None).await;
+        let began = tokio::time::Instant::now();
+        let late = world.invoke("f", json!({"ms": 60_000})).await;
+        let took = began.elapsed();
+        assert_eq!((late.status, late.function_error()), (200, true));
+        assert_eq!(late.json()["errorType"], "Sandbox.Timedout");
+        let message = late.json()["errorMessage"].as_str().unwrap_or_default().to_owned();
+        assert!(message.ends_with("Error: Task timed out after 3.00 seconds"), "{message}");
+        let init = Duration::from_millis(player::INIT_MS);
+        assert_eq!((took - init).as_millis(), 3_000);
+        let next = world.invoke("f", json!({"ms": 1})).await;
+        assert_eq!(next.json()["count"], 1, "a fresh environment");
+        assert_eq!(world.inspect().await.starts, 2);
+    });
+}
+
+#[test]
+fn a_runtime_that_dies_is_told_and_replaced() {
+    on_paused_clock(async {
+        let world = World::start(7).await;
+        world.create("f", 3, None).await;
+        let died = world.invoke("f", json!({"exit": 7})).await;
+        assert_eq!(died.json()["errorType"], "Runtime.ExitError");
+        let message = died.json()["errorMessage"].to_string();
+        assert!(message.contains("Runtime exited with error: exit status 7"), "{message}");
+        assert_eq!(world.invoke("f", json!({"ms": 1})).await.status, 200);
+    });
+}
+
+#[test]
+fn i4_a_caller_that_goes_away_keeps_its_slot_until_the_handler_ends() {
+    on_paused_clock(async {
+        let world = World::start(8).await;
+        world.create("f", 30, Some(1)).await;
+        let abandoned = world.invoke("f", json!({"ms": 10_000}));
+        assert!(tokio::time::timeout(Duration::from_secs(1), abandoned).await.is_err());
+        assert_eq!(world.invoke("f", json!({"ms": 1})).await.status, 429);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let after = world.invoke("f", json!({"ms": 1})).await;
+        assert_eq!((after.status, &after.json()["count"]), (200, &json!(2)));
+    });
+}
+
+#[test]
+fn a_changed_function_runs_in_new_environments_only() {
+    on_paused_clock(async {
+        let world = World::start(9).await;
+        world.create("f", 3, None).await;
+        let old = world.invoke("f", json!({"ms": 1})).await;
+        world.change("f").await;
+        let new = world.invoke("f", json!({"ms": 1})).await;
+        assert_ne!(old.json()["env"], new.json()["env"]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(world.inspect().await.environments, 1, "the old one is retired");
+    });
+}
+
+#[test]
+fn idle_environments_are_retired_after_their_time() {
+    on_paused_clock(async {
+        let world = World::start(10).await;
+        world.create("f", 3, None).await;
+        world.invoke("f", json!({"ms": 1})).await;
+        let ttl = model::limits::IDLE_TTL;
+        tokio::time::sleep((ttl + Span::secs(1)).to_std()).await;
+        assert_eq!(world.inspect().await.environments, 0);
+    });
+}
+
+/// A mixed load by seed: the history is the same, byte for byte, twice.
+#[test]
+fn same_seed_same_history_and_another_seed_another() {
+    let history = |seed| {
+        on_paused_clock(async move {
+            let world = World::start(seed).await;
+            world.create("f", 3, Some(20)).await;
+            world.create("g", 3, None).await;
+            let mut history = String::new();
+            for _ in 0..20 {
+                let calls = world.draw_calls(30);
+                let answers = world.invoke_all("f", calls).await;
+                history.push_str(&describe(&answers));
+                let answers = world.invoke_all("g", world.draw_calls(5)).await;
+                history.push_str(&describe(&answers));
+            }
+            let seen = world.inspect().await;
+            format!("{history}{seen:?} {}", world.player.most_at_once_in_one())
+        })
+    };
+    let first = history(42);
+    assert_eq!(first, history(42));
+    assert_ne!(first, history(43));
+    assert!(first.ends_with(" 1"), "I1: one call at a time in one environment");
+}
+
+fn describe(answers: &[Answer]) -> String {
+    let line = |answer: &Answer| {
+        let mut json = answer.json();
+        if let Some(Value::String(_)) = json.get("errorMessage") {
+            json["errorMessage"] = Value::Null;
+        }
+        format!("{} {json}\n", answer.status)
+    };
+    answers.iter().map(line).collect()
+}

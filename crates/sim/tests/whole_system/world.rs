@@ -1,0 +1,240 @@
+//! A platform in one thread and virtual time: frontend, manager and worker as they
+//! are, a store in memory, and a client that speaks HTTP over memory streams.
+
+use std::{collections::BTreeMap, future::Future};
+
+use bytes::Bytes;
+use decide::place::Capacity;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use model::{
+    AccountId, Digest, FrontendId, FunctionConfig, FunctionName, FunctionState, ManagerId,
+    Manifest, Region, RootId, Runtime, VersionId, WorkerId,
+    function::{Architecture, Code, FunctionSettings, LogFormat, Logging, UpdateStatus},
+};
+use platform::{Clock, Entropy, Tasks, transport::in_process};
+use sandbox::{Launcher, fake};
+use serde_json::{Value, json};
+use store::{Store, Transaction, schema};
+use tokio::task::LocalSet;
+use wire::manager::{Inspection, ManagerAnswer, ManagerCall};
+
+use crate::player::Player;
+
+const WALL_MS: u64 = 1_795_262_461_000;
+const WORKER: WorkerId = WorkerId(1);
+
+pub(crate) struct World {
+    pub(crate) player: Player,
+    frontend: frontend::Frontend,
+    manager: frontend::ManagerCaller,
+    store: Store,
+    objects: objects::Objects,
+    entropy: Entropy,
+    _data: tempfile::TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn function_error(&self) -> bool {
+        self.headers.contains_key("x-amz-function-error")
+    }
+}
+
+/// Runs a scene on one thread, with time that moves only when nothing else can.
+pub(crate) fn on_paused_clock<T>(scene: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build().unwrap();
+    LocalSet::new().block_on(&runtime, scene)
+}
+
+impl World {
+    pub(crate) async fn start(seed: u64) -> World {
+        let data = tempfile::tempdir().unwrap();
+        let clock = Clock::simulated(WALL_MS);
+        let entropy = Entropy::seeded(seed);
+        let tasks = Tasks::default();
+        let store = Store::memory();
+        let objects = objects::Objects::open(&data.path().join("objects")).unwrap();
+        let (manager, manager_inbox) = in_process("manager");
+        let (worker, worker_inbox) = in_process("worker");
+        let (control, _) = in_process("control");
+        let (launcher, guests) = fake::Launcher::new(64);
+        let player = Player::default();
+        tokio::task::spawn_local(player.clone().play(guests));
+        let region = Region::parse("us-east-1").unwrap();
+        let settings = worker::Settings {
+            worker: WORKER,
+            region: region.clone(),
+            data: data.path().to_owned(),
+            missing_runtimes: worker::Missing::Nearest,
+        };
+        let ground = worker::Ground {
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            tasks: tasks.clone(),
+            launcher: Launcher::Fake(launcher),
+            objects: objects.clone(),
+            manager: manager.clone(),
+        };
+        worker::start(settings, ground, worker_inbox).unwrap();
+        let capacity =
+            Capacity { memory_mb: 1 << 20, slots: 1_000, architecture: Architecture::X86_64 };
+        let link = manager::WorkerLink { caller: worker.clone(), capacity };
+        let settings = manager::Settings {
+            manager: ManagerId(1),
+            book: decide::book::Config::default(),
+            workers: BTreeMap::from([(WORKER, link)]),
+        };
+        manager::start(settings, clock.clone(), &tasks, store.clone(), manager_inbox);
+        let trust = frontend::Trust::Anybody(account());
+        let settings = frontend::Settings { frontend: FrontendId(1), region, trust };
+        let ground = frontend::Ground {
+            clock,
+            entropy: entropy.clone(),
+            tasks,
+            store: store.clone(),
+            manager: manager.clone(),
+            workers: BTreeMap::from([(WORKER, worker)]),
+            control,
+        };
+        let frontend = frontend::Frontend::start(settings, ground);
+        World { player, frontend, manager, store, objects, entropy, _data: data }
+    }
+
+    pub(crate) async fn create(&self, name: &str, timeout_secs: u32, reserved: Option<u32>) {
+        let name = FunctionName::parse(name).unwrap();
+        let config = self.config(&name, timeout_secs);
+        let settings = FunctionSettings { reserved, ..FunctionSettings::default() };
+        let create = Transaction::new()
+            .put(&schema::function_head(account(), &name), &config)
+            .unwrap()
+            .put(&schema::function_settings(account(), &name), &settings)
+            .unwrap();
+        self.store.transact(create).await.unwrap();
+        self.settle().await;
+    }
+
+    /// A change of configuration: another revision.
+    pub(crate) async fn change(&self, name: &str) {
+        let name = FunctionName::parse(name).unwrap();
+        let key = schema::function_head(account(), &name);
+        let mut config = self.store.read(&key).await.unwrap().unwrap().value;
+        config.revision += 1;
+        let change = Transaction::new().put(&key, &config).unwrap();
+        self.store.transact(change).await.unwrap();
+        self.settle().await;
+    }
+
+    /// What follows the store has caught up when time can move on.
+    async fn settle(&self) {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+
+    fn config(&self, name: &FunctionName, timeout_secs: u32) -> FunctionConfig {
+        FunctionConfig {
+            account: account(),
+            name: name.clone(),
+            version: VersionId::Latest,
+            revision: 1,
+            revision_id: "r".into(),
+            description: String::new(),
+            runtime: Runtime::Python { minor: 11 },
+            handler: "f.handler".into(),
+            role: String::new(),
+            code: self.code(),
+            memory_mb: 128,
+            timeout_secs,
+            scratch_mb: 512,
+            architecture: Architecture::X86_64,
+            environment: BTreeMap::new(),
+            logging: Logging {
+                format: LogFormat::Text,
+                application_level: None,
+                system_level: None,
+                group: format!("/aws/lambda/{name}"),
+            },
+            tags: BTreeMap::new(),
+            state: FunctionState::Active,
+            last_update: UpdateStatus::Successful,
+            modified_ms: WALL_MS,
+            per_tenant: false,
+            opaque: BTreeMap::new(),
+        }
+    }
+
+    /// A small zip, stored as `control` would.
+    fn code(&self) -> Code {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file("f.py", zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, b"def handler(event, context): ...\n").unwrap();
+        let bytes = zip.finish().unwrap().into_inner();
+        let root = RootId("f".into());
+        let manifest: Manifest = match self.objects.create_root(&root) {
+            Ok(()) | Err(_) => self.objects.put(&root, &bytes[..]).unwrap().manifest,
+        };
+        Code { sha256: Digest([1; 32]), size: bytes.len() as u64, manifest }
+    }
+
+    pub(crate) async fn invoke(&self, name: &str, event: Value) -> Answer {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        self.frontend.serve(server);
+        let (mut sender, connection) = http1::handshake(TokioIo::new(client)).await.unwrap();
+        let driver = tokio::task::spawn_local(connection);
+        let request = Request::post(format!("/2015-03-31/functions/{name}/invocations"))
+            .body(Full::new(Bytes::from(event.to_string())))
+            .unwrap();
+        // Dropped with this future: a caller that gives up closes its connection.
+        let _close = AbortOnDrop(driver);
+        let answer = sender.send_request(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// All at once; answers in the order of the events.
+    pub(crate) async fn invoke_all(&self, name: &str, events: Vec<Value>) -> Vec<Answer> {
+        let calls = events.into_iter().map(|event| self.invoke(name, event));
+        futures_util::future::join_all(calls).await
+    }
+
+    /// Calls of a load by the world's seed: mostly short, some late, some fatal.
+    pub(crate) fn draw_calls(&self, number: usize) -> Vec<Value> {
+        let draw = || match self.entropy.u64() % 20 {
+            0 => json!({"exit": 1}),
+            1 => json!({"ms": 5_000}),
+            _ => json!({"ms": self.entropy.u64() % 200}),
+        };
+        (0..number).map(|_| draw()).collect()
+    }
+
+    pub(crate) async fn inspect(&self) -> Inspection {
+        self.settle().await;
+        match self.manager.call(ManagerCall::Inspect).await.unwrap() {
+            ManagerAnswer::Inspection(inspection) => inspection,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn account() -> AccountId {
+    AccountId::parse("000000000001").unwrap()
+}

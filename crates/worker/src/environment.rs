@@ -1,0 +1,358 @@
+//! One execution environment: its sandbox, its runtime, and the task that owns
+//! both from init to the end.
+//!
+//! ```text
+//!            init done            Run                 answered, ready
+//!   Init ───────────────▶ Idle ───────▶ Busy ──────────────────────────▶ Idle
+//!     │ init failed        │ Retire,     │ timeout, exit, memory
+//!     ▼                    ▼ exit        ▼
+//!   Doomed ──Run: told──▶ Gone ◀─────────┘
+//! ```
+//!
+//! An environment never goes back towards generic, and one that failed serves
+//! nothing further: the next call gets a new one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::{
+    Arm, EnvId, Epoch, ErrorClass, ExecutionReport, FunctionConfig, Now, PayloadRef, Span, limits,
+};
+use platform::{Body, Call, Clock};
+use sandbox::Sandbox;
+use tokio::sync::mpsc;
+use wire::{
+    manager::ManagerNote,
+    worker::{Ran, Run, WorkerAnswer},
+};
+
+use crate::{
+    ManagerCaller,
+    failure::{EndStatus, Ended, Failure, timed_out_text},
+    lines,
+    link::{Exchange, Invocation, Link, LinkError},
+    output::Output,
+};
+
+/// What the worker's owner task says to an environment.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Run(Box<Run>, Call<(), WorkerAnswer>),
+    Retire,
+}
+
+/// How long a process that closed its channel may take to end.
+const END_GRACE: Span = Span::millis(500);
+
+pub(crate) struct Environment {
+    pub(crate) env: EnvId,
+    pub(crate) epoch: Epoch,
+    pub(crate) config: Arc<FunctionConfig>,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) link: Link,
+    pub(crate) output: Output,
+    pub(crate) clock: Clock,
+    pub(crate) manager: ManagerCaller,
+    /// Until the first run has reported it.
+    pub(crate) init: InitState,
+}
+
+/// How the init went, as far as the first run has not told yet.
+#[derive(Debug)]
+pub(crate) enum InitState {
+    Done {
+        took: Span,
+    },
+    /// The first run tells it and ends the environment.
+    Doomed {
+        took: Span,
+        failure: InitFailure,
+    },
+    Told,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum InitFailure {
+    Reported(Failure),
+    Ended(Ended),
+    /// Longer than `limits::INIT_TIMEOUT`; it goes on within the first run.
+    Slow,
+}
+
+/// How one exchange with the runtime came out.
+enum Outcome {
+    Answered(Bytes),
+    Failed(Failure),
+    TimedOut,
+    Ended(Ended),
+    Broken(LinkError),
+}
+
+impl Environment {
+    /// Waits for the runtime to be ready, within the init phase.
+    pub(crate) async fn initialise(&mut self) -> Span {
+        let began = self.clock.now();
+        let outcome = self.watch(Wanted::Init, began + limits::INIT_TIMEOUT).await;
+        let took = self.clock.now().since(began);
+        let doomed = |failure| InitState::Doomed { took, failure };
+        self.init = match outcome {
+            Outcome::Answered(_) => InitState::Done { took },
+            Outcome::Failed(failure) => doomed(InitFailure::Reported(failure)),
+            Outcome::TimedOut => doomed(InitFailure::Slow),
+            Outcome::Ended(ended) => doomed(InitFailure::Ended(ended)),
+            Outcome::Broken(error) => {
+                tracing::warn!(env = %self.env, %error, "a runtime broke the protocol in its init");
+                let status = self.kill_and_wait().await;
+                doomed(InitFailure::Ended(status))
+            }
+        };
+        self.output.drain();
+        took
+    }
+
+    /// Serves until it is retired or ends. The sandbox is gone when this returns.
+    pub(crate) async fn serve(mut self, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            let command = match self.init {
+                // What failed has nothing to watch for: it waits to tell.
+                InitState::Doomed { .. } => commands.recv().await,
+                InitState::Done { .. } | InitState::Told => self.idle(&mut commands).await,
+            };
+            let reusable = match command {
+                Some(Command::Run(run, call)) => self.run(*run, call).await,
+                Some(Command::Retire) | None => false,
+            };
+            if !reusable {
+                break;
+            }
+        }
+        self.sandbox.dispose().await;
+    }
+
+    /// The next command, or `None` when the runtime ends unasked.
+    async fn idle(&mut self, commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
+        loop {
+            tokio::select! {
+                biased;
+                command = commands.recv() => return command,
+                () = self.output.fill() => {}
+                () = self.link.unasked() => return None,
+                _ = self.sandbox.wait() => return None,
+            }
+        }
+    }
+
+    /// Runs one invocation and answers it. Says whether another may follow.
+    async fn run(&mut self, run: Run, call: Call<(), WorkerAnswer>) -> bool {
+        self.epoch = self.epoch.max(run.epoch);
+        let note = ManagerNote::RunStarted { env: self.env, lease: run.lease };
+        let _ = self.manager.note(note).await;
+        let Ok(payload) = call.body.collect(limits::PAYLOAD_SYNC_BYTES_MAX).await else {
+            // The frontend went away while it sent: nobody waits for an answer.
+            return self.idle_again().await;
+        };
+        self.output.platform_line(&lines::start(run.request, &self.config.version.to_string()));
+        let began = self.clock.now();
+        let timeout = Span::secs(u64::from(self.config.timeout_secs));
+        let outcome = self.exchange(&run, payload, began + timeout).await;
+        let duration = self.clock.now().since(began);
+        self.output.drain();
+        let (result, reusable) = self.settle(&run, outcome, timeout).await;
+        self.answer(run, result, duration, call.reply, reusable).await
+    }
+
+    async fn exchange(&mut self, run: &Run, payload: Bytes, deadline: Now) -> Outcome {
+        if let InitState::Doomed { failure, .. } = &self.init {
+            match failure.clone() {
+                InitFailure::Reported(failure) => return Outcome::Failed(failure),
+                InitFailure::Ended(ended) => return Outcome::Ended(ended),
+                InitFailure::Slow => match self.watch(Wanted::Init, deadline).await {
+                    Outcome::Answered(_) => self.init = InitState::Told,
+                    other @ (Outcome::Failed(_)
+                    | Outcome::TimedOut
+                    | Outcome::Ended(_)
+                    | Outcome::Broken(_)) => return other,
+                },
+            }
+        }
+        let left = deadline.since(self.clock.now());
+        let invocation = Invocation {
+            request: run.request,
+            deadline_ms: self.clock.wall_ms() + left.as_millis(),
+            arn: Arc::clone(&run.invoked_arn),
+            trace_id: run.trace_id.clone(),
+            client_context: run.client_context.clone(),
+            tenant: run.tenant.clone(),
+            payload,
+        };
+        self.watch(Wanted::Answer(invocation), deadline).await
+    }
+
+    /// Drives one exchange while reading output, until it ends one way or another.
+    async fn watch(&mut self, wanted: Wanted, deadline: Now) -> Outcome {
+        let Environment { link, output, sandbox, clock, .. } = self;
+        let exchange = async {
+            match wanted {
+                Wanted::Init => link.init().await,
+                Wanted::Answer(invocation) => link.invoke(invocation).await,
+                Wanted::Ready => Ok(link.ready().await),
+            }
+        };
+        tokio::pin!(exchange);
+        let late = clock.sleep_until(deadline);
+        tokio::pin!(late);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut exchange => return match result {
+                    Ok(Exchange::Done(body)) => Outcome::Answered(body),
+                    Ok(Exchange::Failed(failure)) => Outcome::Failed(failure),
+                    Ok(Exchange::Closed) => {
+                        let grace = clock.now() + END_GRACE;
+                        Outcome::Ended(end_of(sandbox, clock, output, grace).await)
+                    }
+                    Err(error) => Outcome::Broken(error),
+                },
+                () = output.fill() => {}
+                exit = sandbox.wait() => return Outcome::Ended(ended(exit)),
+                () = &mut late => return Outcome::TimedOut,
+            }
+        }
+    }
+
+    /// What the caller is told, and whether the environment lives on.
+    async fn settle(
+        &mut self,
+        run: &Run,
+        outcome: Outcome,
+        timeout: Span,
+    ) -> (Result<Bytes, Failure>, bool) {
+        let doomed = matches!(self.init, InitState::Doomed { .. });
+        match outcome {
+            Outcome::Answered(body) => (Ok(body), true),
+            Outcome::Failed(failure) => (Err(failure), !doomed),
+            Outcome::TimedOut => {
+                let text = timed_out_text(timeout);
+                self.output.platform_line(&format!("{} {text}", run.request));
+                (Err(Failure::timed_out(run.request, timeout)), false)
+            }
+            Outcome::Ended(ended) => {
+                let line = format!("RequestId: {} Error: {}", run.request, ended.describe());
+                self.output.platform_line(&line);
+                (Err(Failure::exited(run.request, ended)), false)
+            }
+            Outcome::Broken(error) => {
+                tracing::warn!(env = %self.env, %error, "a runtime broke the protocol");
+                let ended = self.kill_and_wait().await;
+                (Err(Failure::exited(run.request, ended)), false)
+            }
+        }
+    }
+
+    /// Writes the report, frees the environment, answers: in this order, so that
+    /// the caller's next call already finds it idle.
+    async fn answer(
+        &mut self,
+        run: Run,
+        result: Result<Bytes, Failure>,
+        duration: Span,
+        reply: platform::transport::Reply<WorkerAnswer>,
+        reusable: bool,
+    ) -> bool {
+        let init = match std::mem::replace(&mut self.init, InitState::Told) {
+            InitState::Done { took } | InitState::Doomed { took, .. } => Some(took),
+            InitState::Told => None,
+        };
+        let report = self.report(&run, &result, duration, init);
+        self.output.platform_line(&lines::end(run.request));
+        let error_type = result.as_ref().err().map(|failure| failure.error_type.as_str());
+        self.output.platform_line(&lines::report(&report, error_type));
+        let log_tail = run.tail.then(|| self.output.tail());
+        self.output.clear_tail();
+        let function_error = result.is_err();
+        let body = result.unwrap_or_else(|failure| failure.json);
+        let payload = PayloadRef::beside(run.request, body.len() as u64, None);
+        let ran = Ran { report, function_error, payload, log_tail };
+        let answer = WorkerAnswer::Ran(Box::new(ran));
+        if self.link.answers_when_ready() && reusable {
+            let freed = self.note_idle().await;
+            reply.send_with(answer, Body::from(body));
+            return freed;
+        }
+        reply.send_with(answer, Body::from(body));
+        reusable && self.idle_again().await
+    }
+
+    /// Waits until the runtime can take another invocation, then says so.
+    async fn idle_again(&mut self) -> bool {
+        let deadline = self.clock.now() + Span::secs(u64::from(self.config.timeout_secs));
+        match self.watch(Wanted::Ready, deadline).await {
+            Outcome::Answered(_) => self.note_idle().await,
+            Outcome::Failed(_) | Outcome::TimedOut | Outcome::Ended(_) | Outcome::Broken(_) => {
+                false
+            }
+        }
+    }
+
+    async fn note_idle(&self) -> bool {
+        let idle = ManagerNote::Idle { env: self.env, epoch: self.epoch };
+        self.manager.note(idle).await.is_ok()
+    }
+
+    fn report(
+        &self,
+        run: &Run,
+        result: &Result<Bytes, Failure>,
+        duration: Span,
+        init: Option<Span>,
+    ) -> ExecutionReport {
+        let class = result.as_ref().err().map_or(ErrorClass::None, |f| f.class.clone());
+        let used = self.sandbox.memory_peak().unwrap_or(0).div_ceil(1024 * 1024);
+        ExecutionReport {
+            request: run.request,
+            env: self.env,
+            class,
+            arm: Arm::Old,
+            duration,
+            billed: lines::billed(duration),
+            init,
+            memory_mb: self.config.memory_mb,
+            // The limit counts what the kernel needs for the process as well.
+            memory_used_mb: u32::try_from(used).unwrap_or(u32::MAX).min(self.config.memory_mb),
+        }
+    }
+
+    async fn kill_and_wait(&mut self) -> Ended {
+        self.sandbox.kill();
+        ended(self.sandbox.wait().await)
+    }
+}
+
+enum Wanted {
+    Init,
+    Answer(Invocation),
+    Ready,
+}
+
+/// The exit of a process whose channel is closed: it is about to end, or is ended.
+async fn end_of(sandbox: &mut Sandbox, clock: &Clock, output: &mut Output, grace: Now) -> Ended {
+    loop {
+        tokio::select! {
+            biased;
+            exit = sandbox.wait() => return ended(exit),
+            () = output.fill() => {}
+            () = clock.sleep_until(grace) => {
+                sandbox.kill();
+                return ended(sandbox.wait().await);
+            }
+        }
+    }
+}
+
+fn ended(exit: sandbox::Exit) -> Ended {
+    let status = match exit.status {
+        sandbox::ExitStatus::Code(code) => EndStatus::Code(code),
+        sandbox::ExitStatus::Signal(number) => EndStatus::Signal(number),
+    };
+    Ended { status, out_of_memory: exit.out_of_memory }
+}

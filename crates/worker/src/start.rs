@@ -1,0 +1,152 @@
+//! Building an environment: code and interpreter found, sandbox launched, runtime
+//! initialised. The steps are sequential; only their start and their result are
+//! inputs of a decision.
+
+use std::{path::PathBuf, sync::Arc};
+
+use model::{EnvId, Epoch, FunctionConfig, Region, Span};
+use platform::{Clock, Entropy, Tasks};
+use sandbox::Launcher;
+use tokio::sync::OnceCell;
+use wire::worker::{LogLines, ReadLogs, Start, StartFailure, WorkerAnswer};
+
+use crate::{
+    ManagerCaller,
+    channel::Channel,
+    code::CodeCache,
+    environment::{Environment, InitState},
+    interpreters::{Chosen, Interpreters, Missing},
+    lines,
+    link::Link,
+    logs::Logs,
+    output::Output,
+    runtime_api::ApiLink,
+    runtime_files,
+    spec::{self, Places},
+};
+
+/// What every start on this host shares.
+pub(crate) struct Host {
+    pub(crate) launcher: Launcher,
+    pub(crate) code: CodeCache,
+    pub(crate) runtimes: PathBuf,
+    pub(crate) interpreters: OnceCell<Interpreters>,
+    pub(crate) missing: Missing,
+    pub(crate) logs: Logs,
+    pub(crate) region: Region,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
+    pub(crate) tasks: Tasks,
+    pub(crate) manager: ManagerCaller,
+}
+
+impl Host {
+    /// A started environment and the length of its init.
+    pub(crate) async fn start(
+        &self,
+        env: EnvId,
+        start: &Start,
+    ) -> Result<(Environment, Span), StartFailure> {
+        let config = &start.config;
+        let chosen = self.interpreter(config).await?;
+        let code = self.code.fetch(&config.code).await?;
+        let places = Places { code, runtimes: self.runtimes.clone() };
+        let stream = self.log_stream(config);
+        let variables = spec::variables(config, self.region.as_str(), chosen.as_ref(), &stream);
+        let spec = spec::sandbox_spec(env, config, &places, chosen.as_ref(), variables);
+        let log = self.logs.writer(config.account, &config.name, stream);
+        let launched = self.launcher.launch(spec).await;
+        let sandbox = launched.map_err(|error| launch_failure(config, &error))?;
+        tracing::debug!(%env, timings = ?sandbox.timings(), "launched");
+        let mut environment = self
+            .attach(env, start.epoch, Arc::clone(config), sandbox, log)
+            .map_err(|error| StartFailure::Platform { message: error.to_string() })?;
+        let runs = chosen.as_ref().map_or_else(|| config.runtime.name(), |c| c.runs.clone());
+        environment.output.platform_line(&lines::init_start(&runs));
+        if let Some(warning) = chosen.and_then(|chosen| chosen.warning) {
+            environment.output.platform_line(&warning);
+        }
+        let init = environment.initialise().await;
+        Ok((environment, init))
+    }
+
+    async fn interpreter(&self, config: &FunctionConfig) -> Result<Option<Chosen>, StartFailure> {
+        let found = self.interpreters().await?;
+        found
+            .choose(config.runtime, self.missing)
+            .map_err(|error| StartFailure::InvalidRuntime { message: error.to_string() })
+    }
+
+    pub(crate) async fn interpreters(&self) -> Result<&Interpreters, StartFailure> {
+        let find = || {
+            let runtimes = self.runtimes.clone();
+            self.tasks.blocking("interpreter search", move || {
+                let found = Interpreters::find();
+                found.pythons().for_each(|python| runtime_files::compile(&runtimes, python));
+                found
+            })
+        };
+        let found = self.interpreters.get_or_try_init(find).await;
+        found.map_err(|error| StartFailure::Platform { message: error.to_string() })
+    }
+
+    pub(crate) async fn read_logs(&self, read: ReadLogs) -> WorkerAnswer {
+        let logs = self.logs.clone();
+        let ReadLogs { account, function, after, bytes_max } = read;
+        let work = move || logs.read(account, &function, after, bytes_max);
+        match self.tasks.blocking("log read", work).await {
+            Ok(Ok((lines, next))) => WorkerAnswer::Logs(LogLines { lines: lines.into(), next }),
+            Ok(Err(error)) => WorkerAnswer::LogsUnreadable { message: error.to_string() },
+            Err(error) => WorkerAnswer::LogsUnreadable { message: error.to_string() },
+        }
+    }
+
+    fn attach(
+        &self,
+        env: EnvId,
+        epoch: Epoch,
+        config: Arc<FunctionConfig>,
+        mut sandbox: sandbox::Sandbox,
+        log: crate::logs::LogWriter,
+    ) -> std::io::Result<Environment> {
+        let missing = |what| std::io::Error::other(format!("the sandbox has no {what}"));
+        let stdout = sandbox.take_stdout().ok_or_else(|| missing("standard output"))?;
+        let stderr = sandbox.take_stderr().ok_or_else(|| missing("standard error"))?;
+        let link = if config.runtime.is_provided() {
+            let listener = sandbox.take_listener().ok_or_else(|| missing("listener"))?;
+            Link::Api(ApiLink::open(&self.tasks, listener)?)
+        } else {
+            let channel = sandbox.take_channel().ok_or_else(|| missing("channel"))?;
+            Link::Framed(Channel::new(channel)?)
+        };
+        Ok(Environment {
+            env,
+            epoch,
+            config,
+            sandbox,
+            link,
+            output: Output::new(stdout, stderr, log)?,
+            clock: self.clock.clone(),
+            manager: self.manager.clone(),
+            init: InitState::Told,
+        })
+    }
+
+    /// `2026/11/21/[$LATEST]<32 hex digits>`
+    fn log_stream(&self, config: &FunctionConfig) -> String {
+        let date = model::Civil::of_epoch_ms(self.clock.wall_ms());
+        let model::Civil { year, month, day, .. } = date;
+        let version = config.version;
+        format!("{year}/{month:02}/{day:02}/[{version}]{:032x}", self.entropy.u128())
+    }
+}
+
+/// A program that cannot be executed is the user's; the rest is ours.
+fn launch_failure(config: &FunctionConfig, error: &sandbox::LaunchError) -> StartFailure {
+    let no_program = matches!(error, sandbox::LaunchError::Exec { .. });
+    if no_program && config.runtime.is_provided() {
+        let message = "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]";
+        return StartFailure::InvalidEntryPoint { message: message.into() };
+    }
+    StartFailure::Platform { message: error.to_string() }
+}
