@@ -65,8 +65,7 @@ pub(crate) fn size(bytes: u64) -> String {
     unit.map_or_else(
         || format!("{bytes} B"),
         |(unit, name)| {
-            let tenths = bytes.saturating_mul(10) / unit;
-            format!("{}.{} {name}", tenths / 10, tenths % 10)
+            format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
         },
     )
 }
@@ -83,7 +82,7 @@ mod tests {
             (1_024, "1.0 KiB"),
             (1_740, "1.6 KiB"),
             (52_428_800, "50.0 MiB"),
-            (u64::MAX, "1717986918.4 GiB"),
+            (u64::MAX, "17179869183.9 GiB"),
         ];
         for (bytes, text) in cases {
             assert_eq!(size(bytes), text);
