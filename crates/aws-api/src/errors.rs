@@ -8,6 +8,9 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
+use crate::invoke::InvocationType;
+use crate::operation::Operation;
+
 /// Which JSON key carries the text: it differs from shape to shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKey {
@@ -265,13 +268,18 @@ impl ApiError {
         )
     }
 
-    /// A payload above the limit of its invocation type, found before or while reading it.
+    /// A payload above the limit of a synchronous call, found before or while reading it.
     pub fn payload_too_large(len: u64, limit: u64) -> Self {
+        Self::payload_too_large_for(InvocationType::RequestResponse, len, limit)
+    }
+
+    /// As `payload_too_large`, for any invocation type: each has its own limit.
+    pub fn payload_too_large_for(kind: InvocationType, len: u64, limit: u64) -> Self {
         Self::new(
             Exception::RequestTooLarge,
             format!(
-                "{len} byte payload is too large for the RequestResponse invocation type \
-                 (limit {limit} bytes)"
+                "{len} byte payload is too large for the {} invocation type (limit {limit} bytes)",
+                kind.as_str()
             ),
         )
     }
@@ -281,6 +289,15 @@ impl ApiError {
         Self::new(
             Exception::RequestEntityTooLarge,
             format!("Request must be smaller than {limit} bytes for the operation"),
+        )
+    }
+
+    /// As `request_entity_too_large`, where the operation is known.
+    pub fn request_entity_too_large_for(operation: Operation, limit: u64) -> Self {
+        let name = operation.name();
+        Self::new(
+            Exception::RequestEntityTooLarge,
+            format!("Request must be smaller than {limit} bytes for the {name} operation"),
         )
     }
 
@@ -351,6 +368,21 @@ mod tests {
                 })
             );
         }
+    }
+
+    #[test]
+    fn a_large_body_is_refused_with_its_limit() {
+        let event = ApiError::payload_too_large_for(InvocationType::Event, 7, 5);
+        assert_eq!(
+            event.message(),
+            "7 byte payload is too large for the Event invocation type (limit 5 bytes)"
+        );
+        let create = ApiError::request_entity_too_large_for(Operation::CreateFunction, 5);
+        assert_eq!(
+            create.message(),
+            "Request must be smaller than 5 bytes for the CreateFunction operation"
+        );
+        assert_eq!((event.status().as_u16(), create.status().as_u16()), (413, 413));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! accepts exactly what the model's pattern accepts, without a regular
 //! expression, and a property test holds the two together.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
@@ -54,6 +56,14 @@ pub enum InvocationType {
 }
 
 impl InvocationType {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RequestResponse => "RequestResponse",
+            Self::Event => "Event",
+            Self::DryRun => "DryRun",
+        }
+    }
+
     /// The status of an accepted call.
     pub const fn success(self) -> u16 {
         match self {
@@ -189,7 +199,7 @@ fn is_region(text: &str) -> bool {
 }
 
 /// An Invoke or InvokeWithResponseStream call without its body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvokeRequest<'a> {
     pub function: FunctionAddress<'a>,
     /// From the name or from `?Qualifier=`, which may not contradict each other.
@@ -201,6 +211,18 @@ pub struct InvokeRequest<'a> {
     pub tenant_id: Option<&'a str>,
     pub durable_execution_name: Option<&'a str>,
     pub trace_id: Option<&'a str>,
+}
+
+impl fmt::Debug for InvokeRequest<'_> {
+    /// Without the client context, which is the caller's content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InvokeRequest")
+            .field("function", &self.function)
+            .field("qualifier", &self.qualifier)
+            .field("invocation_type", &self.invocation_type)
+            .field("tenant_id", &self.tenant_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Which of the two operations is parsed: the streaming one has no `Event`.

@@ -11,6 +11,8 @@ mod keys;
 mod sign;
 mod time;
 
+use std::fmt;
+
 use http::HeaderMap;
 use subtle::ConstantTimeEq as _;
 
@@ -29,7 +31,7 @@ pub const CLOCK_SKEW_S_MAX: u64 = 15 * 60;
 pub const PRESIGNED_EXPIRES_S_MAX: u64 = 7 * 24 * 60 * 60;
 
 /// What of a request is signed, as it was on the wire.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RequestParts<'a> {
     pub method: &'a str,
     /// Percent-encoded, starting with `/`.
@@ -37,6 +39,17 @@ pub struct RequestParts<'a> {
     /// Without the question mark.
     pub query: Option<&'a str>,
     pub headers: &'a HeaderMap,
+}
+
+impl fmt::Debug for RequestParts<'_> {
+    /// Without query and headers: they may hold tokens and signatures.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (method, path) = (self.method, self.path);
+        f.debug_struct("RequestParts")
+            .field("method", &method)
+            .field("path", &path)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the body must be for the signature to cover it.
@@ -56,8 +69,8 @@ pub struct Credential<'c> {
     pub expires_s: Option<u64>,
 }
 
-impl std::fmt::Debug for Credential<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential").field("expires_s", &self.expires_s).finish_non_exhaustive()
     }
 }
@@ -196,4 +209,48 @@ fn check_credential(
         return Err(AuthError::Expired);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_is_a_403_with_the_name_clients_know() {
+        let text = || "x".to_owned();
+        for (error, name) in [
+            (AuthError::Missing, "MissingAuthenticationTokenException"),
+            (AuthError::Incomplete(text()), "IncompleteSignatureException"),
+            (AuthError::UnknownKey, "UnrecognizedClientException"),
+            (AuthError::Expired, "ExpiredTokenException"),
+            (AuthError::Scope(text()), "InvalidSignatureException"),
+            (AuthError::PresignedEnded { ended: text(), now: text() }, "InvalidSignatureException"),
+            (AuthError::UnsignedHeader(text()), "InvalidSignatureException"),
+            (AuthError::Mismatch, "InvalidSignatureException"),
+        ] {
+            let error = ApiError::from(error);
+            assert_eq!((error.error_type(), error.status().as_u16()), (name, 403));
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let (secret, token) = ("s3cr3t", "t0ken");
+        let credential = Credential { secret, session_token: Some(token), expires_s: None };
+        let signer = Signer { access_key_id: "AKID", credential, region: "r-1", service: "lambda" };
+        let mut headers = HeaderMap::new();
+        headers.insert("host", http::HeaderValue::from_static("h"));
+        sign(&signer, "GET", "/", None, &mut headers, b"", 0).expect("signed");
+        let parts = RequestParts { method: "GET", path: "/", query: None, headers: &headers };
+        let claim = claim(&parts).expect("a claim");
+        let verifier = Verifier::new("r-1", "lambda");
+        let answer = verifier.verify(&parts, &claim, None, 0, |_| Some(credential));
+        let printed = format!("{signer:?} {parts:?} {claim:?} {verifier:?} {answer:?}");
+        let authorization = headers["authorization"].to_str().expect("text");
+        let signature = authorization.rsplit('=').next().expect("a signature");
+        for hidden in [secret, token, signature] {
+            assert!(!printed.contains(hidden), "{printed}");
+        }
+        assert!(answer.is_ok());
+    }
 }

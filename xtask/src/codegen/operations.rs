@@ -1,4 +1,5 @@
-//! Writes the table of all operations and the table of error shapes.
+//! Writes the table of all operations and the table of error shapes. Which row a
+//! request belongs to is decided by `aws_api::operation`, not here.
 
 use std::fmt::Write as _;
 

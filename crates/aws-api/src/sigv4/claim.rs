@@ -3,6 +3,7 @@
 //! Authorization header or from the query of a presigned request.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use hmac::Mac as _;
 use http::HeaderMap;
@@ -20,7 +21,7 @@ const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 const STREAMING_UNSIGNED: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 
 /// A request's statement about itself; nothing in it is believed yet.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Claim<'a> {
     pub access_key_id: Cow<'a, str>,
     pub(super) session_token: Option<Cow<'a, str>>,
@@ -35,6 +36,17 @@ pub struct Claim<'a> {
     payload: Option<(&'a str, ExpectedPayload)>,
     /// Life in seconds of a presigned request.
     expires_s: Option<u64>,
+}
+
+impl fmt::Debug for Claim<'_> {
+    /// Without the token and the signature, which are as good as a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim")
+            .field("access_key_id", &self.access_key_id)
+            .field("date", &self.date)
+            .field("signed_headers", &self.signed_headers)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Reads the claim of a request.
