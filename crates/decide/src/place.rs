@@ -285,7 +285,8 @@ mod tests {
 
     #[test]
     fn nothing_goes_where_it_cannot_be() {
-        let cases: [(&str, fn(&mut Place)); 5] = [
+        type Spoil = fn(&mut Place);
+        let cases: [(&str, Spoil); 5] = [
             ("no worker", |p| p.forget(WorkerId(0))),
             ("draining", |p| p.drain(WorkerId(0))),
             ("memory full", |p| p.reserve(WorkerId(0), 901)),

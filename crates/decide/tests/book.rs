@@ -91,8 +91,8 @@ impl Desk {
 
     fn reply(&self, ticket: Ticket) -> Option<Reply> {
         self.out.iter().find_map(|output| match output {
-            Output::Reply { ticket: to, reply } if *to == ticket => Some(*reply),
-            _ => None,
+            Output::Reply { ticket: to, reply } => (*to == ticket).then_some(*reply),
+            Output::Start { .. } | Output::Retire { .. } | Output::Fact(_) => None,
         })
     }
 
@@ -114,7 +114,7 @@ impl Desk {
     fn starts(&mut self) -> Vec<(StartId, WorkerId)> {
         let sent = |output: &Output| match output {
             Output::Start { start, worker, .. } => Some((*start, *worker)),
-            _ => None,
+            Output::Reply { .. } | Output::Retire { .. } | Output::Fact(_) => None,
         };
         let found: Vec<_> = self.out.iter().filter_map(sent).collect();
         self.out.retain(|output| !matches!(output, Output::Start { .. }));
@@ -124,7 +124,7 @@ impl Desk {
     fn retired(&self) -> Vec<EnvId> {
         let retire = |output: &Output| match output {
             Output::Retire { env, .. } => Some(*env),
-            _ => None,
+            Output::Reply { .. } | Output::Start { .. } | Output::Fact(_) => None,
         };
         self.out.iter().filter_map(retire).collect()
     }
@@ -689,4 +689,35 @@ fn slow_inits_of_one_key_leave_room_for_the_others() {
         desk.finish_starts();
         assert_eq!(desk.reply(other).is_some_and(|r| matches!(r, Reply::Grant(..))), patience);
     }
+}
+
+#[test]
+fn a6_2_a_thousand_start_at_once_and_a_hundred_each_second() {
+    // 3,000 calls of a minute, refused ones offered again every 100 ms.
+    let (mut desk, f) = (Desk::new(1 << 30), key("f", 128));
+    let mut left = 3_000;
+    for tick in 0..=200 {
+        desk.at(Span::millis(100 * tick));
+        while left > 0 {
+            let ticket = desk.acquire(&f);
+            let refused = matches!(desk.reply(ticket), Some(Reply::Refused { .. }));
+            if refused {
+                let reason = desk.refused(ticket);
+                assert_eq!(reason, Reason::FunctionInvocationRateLimitExceeded);
+                break;
+            }
+            left -= 1;
+        }
+        desk.finish_starts();
+        let running = desk.load(&f).busy;
+        for output in desk.take_out() {
+            if let Output::Reply { reply: Reply::Grant(grant, _), .. } = output {
+                desk.run(grant);
+            }
+        }
+        let expected = (1_000 + 10 * tick as u32).min(3_000);
+        let off = running.abs_diff(expected) * 100;
+        assert!(off <= expected * 5, "{running} run after {tick} ticks, not {expected}");
+    }
+    assert_eq!(left, 0);
 }

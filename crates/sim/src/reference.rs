@@ -303,10 +303,8 @@ impl Reference {
     }
 
     fn reply(&mut self, now: Now, input: &Input, ticket: Ticket, reply: Reply) -> Verdict {
-        let asked = match input {
-            Input::Acquire(ask) if ask.ticket == ticket => Some(ask),
-            _ => None,
-        };
+        let asked = if let Input::Acquire(ask) = input { Some(ask) } else { None };
+        let asked = asked.filter(|ask| ask.ticket == ticket);
         let waited = self.waiters.iter().position(|w| w.ticket == ticket);
         match reply {
             Reply::Grant(grant, _) => {

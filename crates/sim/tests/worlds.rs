@@ -85,3 +85,28 @@ fn a_real_trace_makes_few_cold_starts() {
     let instant = run(&four_gib, &workload.with_init(Span::millis(3)), 1);
     assert_eq!((instant.cold, instant.refused_sum()), (62, 0), "{instant}");
 }
+
+#[test]
+fn a7_1_many_frontends_grow_one_set_together() {
+    // 20 frontends, 55 calls of two seconds within 100 ms, 10 at a manager.
+    let metadata = "h\nf,2020,2000,64\n";
+    let mut trace = String::from("h\n");
+    for call in 0..55 {
+        trace.push_str(&format!("f,{}\n", call * 2));
+    }
+    let workload = Workload::parse(&trace, metadata).unwrap();
+    let config = Config {
+        frontends: 20,
+        managers: 100,
+        workers: 4,
+        concurrency: 1_000,
+        keep_log: true,
+        ..Config::default()
+    };
+    let outcome = run(&config, &workload, 71);
+    assert_eq!((outcome.warm + outcome.cold, outcome.refused_sum()), (55, 0), "{outcome}");
+    let log = outcome.log.unwrap();
+    let granted = |manager: u32| log.contains(&format!("manager {manager} Granted"));
+    let members = (0..100).filter(|manager| granted(*manager)).count();
+    assert!((6..=7).contains(&members), "{members} managers served it");
+}

@@ -58,7 +58,8 @@ impl World<'_> {
     pub(super) fn plan_faults(&mut self) {
         let Faults { frontend_deaths, manager_deaths, worker_deaths, .. } = self.config.faults;
         let last = self.workload.calls.last().map_or(0, |call| call.at.0) + 1_000_000;
-        let kinds: [(u32, usize, fn(usize) -> Fault); 3] = [
+        type Make = fn(usize) -> Fault;
+        let kinds: [(u32, usize, Make); 3] = [
             (frontend_deaths, self.frontends.len(), Fault::FrontendDies),
             (manager_deaths, self.managers.len(), Fault::ManagerDies),
             (worker_deaths, self.workers.len(), Fault::WorkerDies),
