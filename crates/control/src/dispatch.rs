@@ -7,10 +7,16 @@ use model::VersionId;
 use wire::control::{ControlAnswer, ControlCall};
 
 use crate::{
-    absent, answer, create_function, delete_function, failure::Failure, function_concurrency,
-    get_account_settings, get_function, link, list_functions, list_versions_by_function,
-    publish_version, request::Request, role::Control, tags, target::Target, update_function_code,
-    update_function_configuration,
+    absent::{self, Kind, Part},
+    answer, create_function, delete_function,
+    failure::Failure,
+    function_concurrency, get_account_settings, get_function, link, list_functions,
+    list_versions_by_function, publish_version,
+    request::Request,
+    role::Control,
+    tags,
+    target::Target,
+    update_function_code, update_function_configuration,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +37,7 @@ enum Served {
     ListTags,
     TagResource,
     UntagResource,
-    Absent(absent::Kind),
+    Absent(Kind),
 }
 
 const SERVED: &[(Operation, Served)] = &[
@@ -51,11 +57,17 @@ const SERVED: &[(Operation, Served)] = &[
     (Operation::ListTags, Served::ListTags),
     (Operation::TagResource, Served::TagResource),
     (Operation::UntagResource, Served::UntagResource),
-    (Operation::GetFunctionCodeSigningConfig, Served::Absent(absent::Kind::CodeSigning)),
-    (Operation::GetPolicy, Served::Absent(absent::Kind::Policy)),
-    (Operation::ListAliases, Served::Absent(absent::Kind::Aliases)),
-    (Operation::ListFunctionUrlConfigs, Served::Absent(absent::Kind::Urls)),
+    (Operation::GetFunctionCodeSigningConfig, absent(Part::CodeSigning)),
+    (Operation::GetPolicy, absent(Part::Policy)),
+    (Operation::ListAliases, absent(Part::Aliases)),
+    (Operation::ListFunctionUrlConfigs, absent(Part::Urls)),
+    (Operation::ListEventSourceMappings, Served::Absent(Kind::OfAccount("EventSourceMappings"))),
+    (Operation::ListLayers, Served::Absent(Kind::OfAccount("Layers"))),
 ];
+
+const fn absent(part: Part) -> Served {
+    Served::Absent(Kind::OfFunction(part))
+}
 
 pub(crate) async fn answer(control: &Control, call: &ControlCall, body: Bytes) -> ControlAnswer {
     let answered = if call.target.starts_with(link::PATH) {

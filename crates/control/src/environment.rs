@@ -1,4 +1,5 @@
-//! Which environment variables a function may bring, and how many.
+//! Which environment variables a function may bring, and how many. What the platform
+//! adds to them is known to the worker only.
 
 use std::collections::BTreeMap;
 

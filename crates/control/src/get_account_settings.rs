@@ -1,4 +1,5 @@
-//! GetAccountSettings: the limits of an account and what it uses of them.
+//! GetAccountSettings: the limits of an account and what it uses of them. Counted when
+//! asked, over every record of the account: nothing keeps a sum that could drift.
 
 use aws_api::{
     requests::GetAccountSettingsRequest,

@@ -3,8 +3,9 @@
 
 use model::Span;
 
-/// Control calls served at once; further ones wait in the inbox.
-pub(crate) const CALLS_MAX: usize = 16;
+/// Control calls served at once; further ones wait in the inbox. Each may hold a body
+/// of `model::limits::CONTROL_BODY_BYTES_MAX` and the archive in it.
+pub(crate) const CALLS_MAX: usize = 8;
 /// Time for the body of a call to arrive; then 408, so that slow senders do not
 /// hold the places of `CALLS_MAX`.
 pub(crate) const BODY_TIMEOUT: Span = Span::secs(120);

@@ -1,4 +1,5 @@
-//! ListVersionsByFunction: `$LATEST`, then the published versions, oldest first.
+//! ListVersionsByFunction: `$LATEST`, then the published versions, oldest first, page
+//! by page. `list_functions` takes versions from here where it shows them too.
 
 use aws_api::{requests::ListVersionsByFunctionRequest, responses::ListVersionsByFunctionResponse};
 use model::{AccountId, FunctionConfig, FunctionName, VersionId};
@@ -26,7 +27,8 @@ pub(crate) async fn handle(
     let items = marker::page_items(given.max_items);
     let mut found = Vec::new();
     let after = match marker::read_given(given.marker.as_deref())? {
-        Some(marker) => marker.version,
+        Some(marker) if marker.name == target.name => marker.version,
+        Some(_) => return Err(marker::invalid().into()),
         None => {
             found.push(head);
             VersionId::Latest

@@ -24,8 +24,12 @@ impl Marker {
     }
 
     pub(crate) fn read(text: &str) -> Result<Marker, ApiError> {
-        parse(text).ok_or_else(|| ApiError::invalid_parameter("The marker is not valid."))
+        parse(text).ok_or_else(invalid)
     }
+}
+
+pub(crate) fn invalid() -> ApiError {
+    ApiError::invalid_parameter("The marker is not valid.")
 }
 
 /// Published versions are counted from one.

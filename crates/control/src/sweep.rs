@@ -106,3 +106,39 @@ async fn named(store: &Store) -> Result<BTreeSet<RootId>, Failure> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use objects::Objects;
+    use platform::Entropy;
+
+    use super::*;
+
+    fn archive() -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        writer.start_file("a", zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(b"a").unwrap();
+        writer.finish().unwrap().into_inner()
+    }
+
+    #[tokio::test]
+    async fn an_upload_under_way_is_not_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let tasks = Tasks::default();
+        let objects = Objects::open(directory.path()).unwrap();
+        let code = CodeStore::new(objects.clone(), tasks.clone(), Entropy::seeded(1));
+        let archive = code.inspect(archive().into()).await.unwrap();
+        let upload = code.store(archive).await.unwrap();
+        let store = Store::memory();
+        let mut sweep = Sweep { store, code, tasks, suspects: BTreeSet::new() };
+        for _ in 0..3 {
+            assert_eq!(sweep.pass().await.unwrap(), 0);
+        }
+        drop(upload);
+        assert_eq!(sweep.pass().await.unwrap(), 0, "it has only become a suspect");
+        assert_eq!(sweep.pass().await.unwrap(), 1);
+        assert_eq!(objects.list_roots().unwrap(), Vec::new());
+    }
+}

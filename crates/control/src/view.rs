@@ -1,4 +1,5 @@
-//! A record as the public API shows it: `FunctionConfiguration`, field by field.
+//! A record as the public API shows it: `FunctionConfiguration`, field by field. The
+//! way back, from a request to a record, is in `settings`.
 
 use aws_api::{
     enums,

@@ -1,4 +1,5 @@
-//! Functions are created, read, listed, changed and deleted as AWS does it.
+//! Functions are created, read, listed and deleted as AWS does it: statuses, headers,
+//! bodies and texts, as a client sees them after the frontend.
 
 mod stage;
 

@@ -41,6 +41,14 @@ impl Stage {
         Stage::over(Store::memory(), objects, directory, 1)
     }
 
+    /// With metadata on disk: reads and writes of concurrent calls really interleave.
+    pub(crate) fn durable() -> Stage {
+        let directory = tempfile::tempdir().unwrap();
+        let objects = Objects::open(&directory.path().join("objects")).unwrap();
+        let store = Store::open(&directory.path().join("store")).unwrap();
+        Stage::over(store, objects, directory, 1)
+    }
+
     /// Ends this role and starts another over the same data.
     pub(crate) fn restart(self) -> Stage {
         self.tasks.stop(Stop::Asked);
@@ -98,6 +106,19 @@ impl Stage {
 
     pub(crate) async fn get(&self, target: &str) -> Answer {
         self.call("GET", target, Value::Null).await
+    }
+
+    pub(crate) async fn put(&self, target: &str, body: Value) -> Answer {
+        self.call("PUT", target, body).await
+    }
+
+    pub(crate) async fn post(&self, target: &str, body: Value) -> Answer {
+        self.call("POST", target, body).await
+    }
+
+    /// Names of the roots that hold code.
+    pub(crate) fn roots(&self) -> Vec<String> {
+        self.objects.list_roots().unwrap().into_iter().map(|root| root.0).collect()
     }
 
     pub(crate) async fn delete(&self, target: &str) -> Answer {
