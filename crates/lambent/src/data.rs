@@ -73,9 +73,10 @@ pub(crate) fn write_access(directory: &Path, access: &Access) -> anyhow::Result<
 pub(crate) fn read_access(directory: &Path) -> anyhow::Result<Access> {
     let path = file_in(directory);
     let text = fs::read(&path).map_err(|error| {
-        let todo = match error.kind() {
-            io::ErrorKind::PermissionDenied => "run this as the user that ran `lambent up`",
-            _ => "start the platform with `lambent up`, or say where its data is with --data DIR",
+        let todo = if error.kind() == io::ErrorKind::PermissionDenied {
+            "run this as the user that ran `lambent up`"
+        } else {
+            "start the platform with `lambent up`, or say where its data is with --data DIR"
         };
         Failure::failed(format!("{} cannot be read: {error}", path.display()), todo)
     })?;

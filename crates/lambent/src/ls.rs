@@ -64,9 +64,7 @@ pub(crate) fn size(bytes: u64) -> String {
     let unit = UNITS.into_iter().find(|(unit, _)| bytes >= *unit);
     unit.map_or_else(
         || format!("{bytes} B"),
-        |(unit, name)| {
-            format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
-        },
+        |(unit, name)| format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
     )
 }
 

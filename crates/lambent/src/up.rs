@@ -77,10 +77,10 @@ impl Up {
         platform::telemetry::start(settings.log_style, &settings.log)
             .map_err(|error| Failure::usage(error.to_string(), "write it as --log info"))?;
         panics::log();
+        let isolation = isolation::judge(settings.allow_weak_isolation)?;
         data::create(&settings.data)?;
         // The helper is a fork of a process that has no threads yet.
         let launcher = spawner::start()?;
-        let isolation = isolation::of(&launcher);
         let executor = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS_MAX)

@@ -96,6 +96,11 @@ fn a_function_s_life_with_the_commands_for_people() {
     let up = Up::start(&data, &[]);
     let endpoint = up.said["endpoint"].as_str().unwrap().to_owned();
 
+    let address = endpoint.trim_start_matches("http://");
+    let doctor = json(&data, &["doctor", "--json", "--listen", address]);
+    assert_eq!(doctor["ok"], true, "{doctor}");
+    assert_eq!(doctor["isolation"], "full", "{doctor}");
+
     let env = ok(&data, &["env"]);
     assert!(env.contains(&format!("export AWS_ENDPOINT_URL_LAMBDA='{endpoint}'")), "{env}");
     assert!(json(&data, &["env", "--json"])["AWS_ACCESS_KEY_ID"].as_str().unwrap().len() == 20);

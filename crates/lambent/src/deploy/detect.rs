@@ -177,24 +177,27 @@ mod tests {
         files.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect()
     }
 
+    /// Files with their text, and what they are.
+    type Case = (&'static [(&'static str, &'static str)], Option<(Language, &'static str)>);
+
     #[test]
     fn kinds_of_functions() {
         use Language::{Node, Provided, Python};
-        let lambda = "import json\ndef lambda_handler(event, context):\n  pass\n";
-        let cases: [(&[(&str, &str)], Option<(Language, &str)>); 14] = [
-            (&[("lambda_function.py", lambda)], Some((Python, "lambda_function.lambda_handler"))),
+        const LAMBDA: &str = "import json\ndef lambda_handler(event, context):\n  pass\n";
+        let cases: [Case; 14] = [
+            (&[("lambda_function.py", LAMBDA)], Some((Python, "lambda_function.lambda_handler"))),
             (&[("app.py", "async def handler(e, c): ..")], Some((Python, "app.handler"))),
             (&[("odd.py", "handler = make()\n")], Some((Python, "odd.handler"))),
             (&[("odd.py", "handler == 1\n")], None),
             (&[("odd.py", "  def handler(e):\n")], None),
-            (&[("a.py", lambda), ("b.py", lambda)], None),
+            (&[("a.py", LAMBDA), ("b.py", LAMBDA)], None),
             (&[("a.py", "x = 1"), ("main.py", "def main(e, c): 1")], Some((Python, "main.main"))),
             (&[("index.mjs", "")], Some((Node, "index.handler"))),
             (&[("index.js", ""), ("lib.js", "")], Some((Node, "index.handler"))),
             (&[("package.json", r#"{"main":"./dist/fn.js"}"#)], Some((Node, "dist/fn.handler"))),
             (&[("package.json", "{}"), ("only.cjs", "")], Some((Node, "only.handler"))),
             (&[("bootstrap", ""), ("index.js", "")], Some((Provided, "bootstrap"))),
-            (&[("index.js", ""), ("app.py", lambda)], None),
+            (&[("index.js", ""), ("app.py", LAMBDA)], None),
             (&[("README.md", "")], None),
         ];
         for (files, expected) in cases {

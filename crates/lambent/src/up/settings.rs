@@ -13,6 +13,7 @@ use platform::telemetry::LogStyle;
 use super::host;
 use crate::{data, failure::Failure};
 
+pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:4574";
 pub(crate) const REGION_DEFAULT: &str = "us-east-1";
 
 /// Settings of the platform.
@@ -23,7 +24,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DIR", env = "LAMBENT_DATA")]
     pub(crate) data: Option<PathBuf>,
     /// Address and port of the API; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4574")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = LISTEN_DEFAULT)]
     pub(crate) listen: SocketAddr,
     /// Metadata: sqlite:DIR. [default: sqlite:DATA/store]
     #[arg(long, value_name = "URL")]
