@@ -119,17 +119,19 @@ impl Spawner {
         running.channel = Some(channel.into());
         running.stdout = Some(stdout);
         running.stderr = Some(stderr);
-        match next(&running.status).await? {
+        let error = match next(&running.status).await? {
             Some((Event::Started(phases), fds)) => {
                 running.listener = fds.into_iter().next().map(TcpListener::from);
                 running.timings = timings(clone, phases);
-                Ok(running)
+                return Ok(running);
             }
-            Some((Event::Failed(failure) | Event::Refused(failure), _)) => Err(refusal(failure)),
-            Some((Event::Spawned { .. } | Event::Exited(_), _)) => Err(LaunchError::Protocol),
-            None if running.group_is_out_of_memory() => Err(LaunchError::OutOfMemory),
-            None => Err(LaunchError::Killed),
-        }
+            Some((Event::Failed(failure) | Event::Refused(failure), _)) => refusal(failure),
+            Some((Event::Spawned { .. } | Event::Exited(_), _)) => LaunchError::Protocol,
+            None if running.group.out_of_memory() => LaunchError::OutOfMemory,
+            None => LaunchError::Killed,
+        };
+        running.dispose().await;
+        Err(error)
     }
 
     async fn spawned(
@@ -276,10 +278,6 @@ impl Running {
             Ok(_) | Err(_) => ExitStatus::Signal(libc::SIGKILL),
         };
         Exit { status, out_of_memory: self.group.out_of_memory() }
-    }
-
-    fn group_is_out_of_memory(&self) -> bool {
-        self.group.out_of_memory()
     }
 
     pub fn memory_peak(&self) -> Option<u64> {

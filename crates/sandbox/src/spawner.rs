@@ -77,6 +77,8 @@ struct Serving {
     filter: Filter,
     landlock_abi: u32,
     identities: clone::Identities,
+    /// Makes names of groups unique: one of a dead sandbox may linger for a moment.
+    launches: u64,
     /// By first process: what has to be killed when we end.
     live: HashMap<i32, (OwnedFd, Group)>,
     dying: Vec<(Group, u32)>,
@@ -93,6 +95,7 @@ impl Serving {
             filter: Filter::build(),
             landlock_abi: landlock::abi(),
             identities: clone::Identities::of_this_process(),
+            launches: 0,
             live: HashMap::new(),
             dying: Vec::new(),
         })
@@ -132,12 +135,14 @@ impl Serving {
             return Err(Failure { stage: Stage::Capacity, errno: libc::EAGAIN });
         }
         let mut watch = Stopwatch::start();
+        self.launches += 1;
+        let name = format!("{}-{}", spec.id, self.launches);
         let limits = Limits {
             memory_bytes: spec.memory_bytes,
             cpu_millis: spec.cpu_millis,
             pids_max: spec.pids_max,
         };
-        let (group, join) = self.parent.create(&spec.id, limits).map_err(failed(Stage::Cgroup))?;
+        let (group, join) = self.parent.create(&name, limits).map_err(failed(Stage::Cgroup))?;
         let cgroup_us = watch.lap_us();
         let outcome = self.clone_child(spec, ends, join, &group, cgroup_us, &mut watch);
         let (pid, pidfd) = match outcome {

@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn wrong_specifications_are_refused() {
-        let cases: Vec<(&str, fn(&mut Spec))> = vec![
+        type Spoil = fn(&mut Spec);
+        let cases: [(&str, Spoil); 13] = [
             ("empty id", |s| s.id.clear()),
             ("id that climbs", |s| s.id = "../x".into()),
             ("long id", |s| s.id = "a".repeat(65)),

@@ -26,6 +26,15 @@ pub(crate) fn spawner() -> Spawner {
     Spawner::start(Path::new(env!("CARGO_BIN_EXE_sandbox-spawner")), &[]).unwrap()
 }
 
+/// A spawner of another user, who may not enter the directory of this build.
+pub(crate) fn spawner_of(uid: u32, place: &Path) -> Spawner {
+    let program = place.join("sandbox-spawner");
+    std::fs::copy(env!("CARGO_BIN_EXE_sandbox-spawner"), &program).unwrap();
+    let (user, group) = (format!("--reuid={uid}"), format!("--regid={uid}"));
+    let args = [user.as_str(), &group, "--clear-groups", program.to_str().unwrap()];
+    Spawner::start(Path::new("/usr/bin/setpriv"), &args).unwrap()
+}
+
 pub(crate) fn code() -> tempfile::TempDir {
     let code = tempfile::tempdir().unwrap();
     std::fs::set_permissions(code.path(), PermissionsExt::from_mode(0o755)).unwrap();
