@@ -1,9 +1,13 @@
-//! The head of a call: which function, and how the caller wants it run. Parsed
-//! once, before anything is read or taken.
+//! The head of a call: which function, and how the caller wants it run. `aws-api`
+//! reads it in the public form; here it becomes our words, before anything of the
+//! body is read or any right is taken.
 
-use aws_api::{encoding, errors::ApiError};
-use http::{HeaderMap, request::Parts};
-use model::{FunctionRef, Qualifier, TenantId, limits};
+use aws_api::{
+    ApiError, encoding,
+    invoke::{self, InvocationType, LogType},
+};
+use http::request::Parts;
+use model::{AccountId, FunctionName, FunctionRef, Qualifier, Region, TenantId};
 
 use crate::refusal::Refusal;
 
@@ -19,6 +23,7 @@ pub(crate) struct Head {
     pub(crate) qualifier: Option<Qualifier>,
     pub(crate) mode: Mode,
     pub(crate) tail: bool,
+    /// JSON text, out of its base64.
     pub(crate) client_context: Option<String>,
     pub(crate) trace_id: Option<String>,
     pub(crate) tenant: Option<TenantId>,
@@ -26,128 +31,55 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn parse(parts: &Parts) -> Result<Head, Refusal> {
-        let name = parts.uri.path().split('/').nth(3).unwrap_or_default();
-        let name =
-            encoding::percent_decode(name).ok_or_else(|| malformed("function name", name))?;
-        let function =
-            FunctionRef::parse(&name).ok_or_else(|| malformed("function name", &name))?;
-        let asked = query(parts, "Qualifier")?;
-        let asked = asked
-            .map(|text| Qualifier::parse(&text).ok_or_else(|| malformed("qualifier", &text)))
-            .transpose()?;
-        let qualifier = match (&function.qualifier, asked) {
-            (Some(named), Some(asked)) if *named != asked => {
-                return Err(Refusal::Api(ApiError::qualifier_mismatch()));
-            }
-            (Some(named), _) => Some(named.clone()),
-            (None, asked) => asked,
-        };
-        let headers = &parts.headers;
+        let segment = parts.uri.path().split('/').nth(3).unwrap_or_default();
+        let name = encoding::percent_decode(segment).unwrap_or(segment.into());
+        let query = parts.uri.query();
+        let read = invoke::parse(invoke::Answer::Buffered, &name, query, &parts.headers);
+        let read = read.map_err(Refusal::Api)?;
+        let qualifier = read.qualifier.as_deref().map(|text| {
+            // What fits the model's pattern and is neither of ours is some alias.
+            Qualifier::parse(text).unwrap_or_else(|| Qualifier::Alias(text.to_owned()))
+        });
+        let context = read.client_context.map(invoke::decode_client_context).transpose();
         Ok(Head {
+            function: function(&read.function)?,
             qualifier,
-            mode: mode(headers)?,
-            tail: tail(headers)?,
-            client_context: client_context(headers)?,
-            trace_id: text(headers, "x-amzn-trace-id").map(str::to_owned),
-            tenant: tenant(headers)?,
-            function,
+            mode: mode(read.invocation_type)?,
+            tail: read.log_type == LogType::Tail,
+            client_context: context.map_err(Refusal::Api)?,
+            trace_id: read.trace_id.map(str::to_owned),
+            tenant: read.tenant_id.map(tenant).transpose()?,
         })
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
+/// A name that the model allows and no function can have is not found by anybody.
+fn function(address: &invoke::FunctionAddress<'_>) -> Result<FunctionRef, Refusal> {
+    let absent = || Refusal::FunctionNotFound { arn: address.name.to_owned() };
+    Ok(FunctionRef {
+        account: address.account.and_then(AccountId::parse),
+        region: address.region.and_then(|region| Region::parse(region).ok()),
+        name: FunctionName::parse(address.name).map_err(|_| absent())?,
+        qualifier: None,
+    })
 }
 
-fn query(parts: &Parts, name: &str) -> Result<Option<String>, Refusal> {
-    let query = parts.uri.query().unwrap_or_default();
-    for pair in query.split('&') {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if key == name && !value.is_empty() {
-            let value = encoding::query_decode(value).ok_or_else(|| malformed(name, value))?;
-            return Ok(Some(value.into_owned()));
-        }
-    }
-    Ok(None)
-}
-
-fn mode(headers: &HeaderMap) -> Result<Mode, Refusal> {
-    match text(headers, "x-amz-invocation-type") {
-        None | Some("RequestResponse") => Ok(Mode::RequestResponse),
-        Some("DryRun") => Ok(Mode::DryRun),
-        Some("Event") => Err(Refusal::InvalidParameter {
-            message: "Invocation type Event is not offered by this release of Lambent: nothing \
-                      was queued. Use RequestResponse."
-                .into(),
-        }),
-        Some(other) => Err(not_in_set("invocationType", other, "RequestResponse, DryRun, Event")),
+fn mode(asked: InvocationType) -> Result<Mode, Refusal> {
+    match asked {
+        InvocationType::RequestResponse => Ok(Mode::RequestResponse),
+        InvocationType::DryRun => Ok(Mode::DryRun),
+        InvocationType::Event => Err(Refusal::Api(ApiError::invalid_parameter(
+            "Invocation type Event is not offered by this release of Lambent: nothing was \
+             queued. Use RequestResponse.",
+        ))),
     }
 }
 
-fn tail(headers: &HeaderMap) -> Result<bool, Refusal> {
-    match text(headers, "x-amz-log-type") {
-        None | Some("None") => Ok(false),
-        Some("Tail") => Ok(true),
-        Some(other) => Err(not_in_set("logType", other, "None, Tail")),
-    }
-}
-
-/// JSON text, out of its base64.
-fn client_context(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    let Some(encoded) = text(headers, "x-amz-client-context") else { return Ok(None) };
-    let invalid = |why: &str| {
-        let message = format!("Client context must be a valid Base64-encoded JSON object: {why}");
-        Refusal::Api(ApiError::new(aws_api::errors::Exception::InvalidRequestContent, message))
-    };
-    if encoded.len() > limits::CLIENT_CONTEXT_CHARS_MAX {
-        let why = format!("it has more than {} characters", limits::CLIENT_CONTEXT_CHARS_MAX);
-        return Err(invalid(&why));
-    }
-    let decoded = STANDARD.decode(encoded).map_err(|error| invalid(&error.to_string()))?;
-    let decoded = String::from_utf8(decoded).map_err(|_| invalid("it is not UTF-8"))?;
-    serde_json::from_str::<serde::de::IgnoredAny>(&decoded)
-        .map_err(|error| invalid(&error.to_string()))?;
-    Ok(Some(decoded))
-}
-
-fn tenant(headers: &HeaderMap) -> Result<Option<TenantId>, Refusal> {
-    let Some(tenant) = headers.get("x-amz-tenant-id") else { return Ok(None) };
-    let parsed = tenant.to_str().ok().and_then(|tenant| TenantId::parse(tenant).ok());
-    let invalid = || Refusal::InvalidParameter {
+fn tenant(text: &str) -> Result<TenantId, Refusal> {
+    TenantId::parse(text).map_err(|_| Refusal::InvalidParameter {
         message: "The tenant ID is 1 to 256 characters of a-z, A-Z, 0-9 and ._:/=+-@ or space."
             .into(),
-    };
-    parsed.map(Some).ok_or_else(invalid)
-}
-
-/// A value outside the model's pattern, in the model's words.
-fn malformed(what: &str, value: &str) -> Refusal {
-    let member = match what {
-        "qualifier" => "qualifier",
-        _ => "functionName",
-    };
-    let pattern = match member {
-        "qualifier" => r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+",
-        _ => {
-            r"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}(-gov)?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?"
-        }
-    };
-    validation(format!(
-        "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: \
-         Member must satisfy regular expression pattern: {pattern}"
-    ))
-}
-
-fn not_in_set(member: &str, value: &str, set: &str) -> Refusal {
-    validation(format!(
-        "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: \
-         Member must satisfy enum value set: [{set}]"
-    ))
-}
-
-fn validation(message: String) -> Refusal {
-    Refusal::Api(ApiError::new(aws_api::errors::Exception::Validation, message))
+    })
 }
 
 #[cfg(test)]
@@ -200,7 +132,7 @@ mod tests {
         let context = head("X-Amz-Client-Context", "eyJhIjoxfQ==").unwrap().client_context;
         assert_eq!(context.as_deref(), Some(r#"{"a":1}"#));
         assert!(head("X-Amz-Client-Context", "e30=e30=").is_err());
-        let long = "A".repeat(limits::CLIENT_CONTEXT_CHARS_MAX + 1);
+        let long = "A".repeat(invoke::CLIENT_CONTEXT_CHARS_MAX + 1);
         assert!(head("X-Amz-Client-Context", &long).is_err());
         assert!(head("X-Amz-Tenant-Id", "blue").unwrap().tenant.is_some());
         assert!(head("X-Amz-Tenant-Id", "bl#e").is_err());

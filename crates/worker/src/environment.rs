@@ -107,7 +107,18 @@ impl Environment {
             }
         };
         self.output.drain();
+        self.end_init_boost();
         took
+    }
+
+    /// From here on the function has the processor share that its memory brings.
+    fn end_init_boost(&self) {
+        let own = self.config.cpu_millis();
+        if own < limits::INIT_CPU_MILLIS
+            && let Err(error) = self.sandbox.set_cpu(own)
+        {
+            tracing::debug!(env = %self.env, %error, "the processor share is not in force");
+        }
     }
 
     /// Serves until it is retired or ends. The sandbox is gone when this returns.

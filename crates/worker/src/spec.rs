@@ -121,7 +121,7 @@ pub(crate) fn sandbox_spec(
         env: variables,
         cwd: "/var/task".into(),
         memory_bytes: u64::from(config.memory_mb) * 1024 * 1024,
-        cpu_millis: config.cpu_millis(),
+        cpu_millis: config.cpu_millis().max(limits::INIT_CPU_MILLIS),
         pids_max: limits::SANDBOX_PIDS_MAX,
         scratch_bytes: u64::from(config.scratch_mb) * 1024 * 1024,
         hostname: "169-254-100-1".into(),
