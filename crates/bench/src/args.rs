@@ -49,6 +49,7 @@ pub(crate) enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Group {
     Platform,
+    Launch,
     Warm,
     Throughput,
     Payload,

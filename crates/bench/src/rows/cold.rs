@@ -124,6 +124,10 @@ fn bare_start_ms(ground: &Ground<'_>, kind: Kind) -> anyhow::Result<f64> {
     Ok(micros(ground.clock.now().since(began).as_micros()) / 1e3)
 }
 
+pub(crate) fn nothing_ms(ground: &Ground<'_>) -> anyhow::Result<f64> {
+    bare_start_ms(ground, Kind::Compiled)
+}
+
 fn bare(ground: &Ground<'_>, kind: Kind) -> (PathBuf, &'static [&'static str]) {
     match kind {
         Kind::Python => (ground.args.python.clone(), &["-S", "-c", "pass"]),
@@ -156,7 +160,7 @@ fn rows_of(kind: Kind, taken: &Taken) -> Vec<Row> {
     if taken.init.median().is_some() {
         rows.push(row("- init", &taken.init, None, "REPORT: runtime start to ready"));
         rows.push(row("- run", &taken.run, None, "REPORT: event to response"));
-        let rest = "the rest: HTTP, admission, code, sandbox launch, answer";
+        let rest = "the rest: HTTP, admission, code, answer, and the sandbox as in group launch";
         rows.push(row("- platform", &taken.rest, None, rest));
     }
     rows
