@@ -196,3 +196,34 @@ impl Drop for Running {
         self.kill();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn a_player_can_be_a_runtime() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (launcher, mut guests) = Launcher::new(1);
+            let mut running = launcher.launch(crate::spec::tests::good()).await.unwrap();
+            let mut guest = guests.recv().await.unwrap();
+            let mut channel = running.take_channel().unwrap();
+            guest.channel.write_all(b"ready").unwrap();
+            let mut text = [0; 5];
+            channel.read_exact(&mut text).unwrap();
+            assert_eq!(&text, b"ready");
+            running.freeze();
+            assert!(guest.handle.is_frozen());
+            let exit = Exit { status: ExitStatus::Code(3), out_of_memory: false };
+            guest.handle.exit(exit);
+            running.kill();
+            assert_eq!(running.wait().await, exit, "the first end counts");
+            drop(guests);
+            let refused = launcher.launch(crate::spec::tests::good()).await.unwrap_err();
+            assert!(matches!(refused, LaunchError::SpawnerGone));
+        });
+    }
+}

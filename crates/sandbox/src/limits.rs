@@ -35,3 +35,6 @@ pub(crate) const SCRATCH_BYTES_PER_INODE: u64 = 16 * 1024;
 pub(crate) const CPU_QUOTA_US_MIN: u64 = 1_000;
 /// Period of the CPU quota: a throttled function pauses at most this long.
 pub(crate) const CPU_PERIOD_US: u64 = 20_000;
+/// Tries of an ending spawner to remove the groups of its dead (1 s); the next start of
+/// a spawner removes what is left.
+pub(crate) const END_TRIES_MAX: u32 = 500;

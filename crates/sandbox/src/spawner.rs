@@ -19,7 +19,7 @@ use rustix::{
 use crate::{
     cgroup::{Group, Limits, Parent},
     child, landlock,
-    limits::{END_WAIT_MS, LIVE_MAX, REMOVE_RETRY_MS, REMOVE_TRIES_MAX},
+    limits::{END_TRIES_MAX, END_WAIT_MS, LIVE_MAX, REMOVE_RETRY_MS, REMOVE_TRIES_MAX},
     packet,
     protocol::{Event, Failure, Hello, Request, Stage},
     rights,
@@ -221,12 +221,14 @@ impl Serving {
             readable(&pidfd, END_WAIT_MS);
             self.dying.push((group, 0));
         }
-        while !self.dying.is_empty() && self.dying.iter().any(|(_, tries)| *tries < 500) {
+        for _ in 0..END_TRIES_MAX {
             self.remove_dying();
-            if !self.dying.is_empty() {
-                let pause = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
-                let _ = rustix::thread::nanosleep(&pause);
+            if self.dying.is_empty() {
+                break;
             }
+            // Nobody can wake us before the time is over; what remains is tried again.
+            let pause = i64::from(REMOVE_RETRY_MS) * 1_000_000;
+            let _ = rustix::thread::nanosleep(&Timespec { tv_sec: 0, tv_nsec: pause });
         }
         self.parent.remove();
     }

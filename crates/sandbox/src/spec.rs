@@ -137,10 +137,10 @@ fn absolute(field: &'static str, path: &Path) -> Result<(), SpecError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn good() -> Spec {
+    pub(crate) fn good() -> Spec {
         Spec {
             id: "a-1".into(),
             code: "/code".into(),
