@@ -6,14 +6,18 @@ use std::{fmt, sync::Arc};
 
 use decide::{
     Book, Dice,
-    book::{Acquire, Config, Input, Mode, Outcome, Outputs, StartId, Ticket, Whose},
+    book::{
+        Acquire, Config, Input, Mode, Outcome as LeaseOutcome, Outputs, StartId, Ticket, Whose,
+    },
     place::Capacity,
 };
 use model::{EnvId, Epoch, KeyHash, LeaseId, Now, PoolKey, Span, WorkerId};
 
 use crate::{
+    Workload,
     log::Log,
     reference::{Doing, FAILURES, Reference, Rules},
+    run,
     world::key_of_revision,
 };
 
@@ -75,6 +79,14 @@ pub fn play(seed: u64) -> Result<u128, Parted> {
     Ok(log.digest())
 }
 
+/// Plays a whole random world with faults; panics where an invariant breaks.
+pub fn play_world(seed: u64, echo_log: bool) -> crate::Outcome {
+    let mut dice = Dice::new(seed);
+    let config = crate::Config { echo_log, ..crate::Config::random(&mut dice) };
+    let workload = Workload::random(&mut dice, 6, 400);
+    run(&config, &workload, seed)
+}
+
 impl Player {
     fn choose(&mut self, model: &Reference) -> Input {
         let leases = model.envs.iter().filter_map(|env| env.lease);
@@ -119,7 +131,7 @@ impl Player {
     /// About a lease that is open, or in one of eight cases about any that ever was.
     fn lease_message(
         &mut self,
-        message: fn(LeaseId, Outcome) -> Input,
+        message: fn(LeaseId, LeaseOutcome) -> Input,
         model: &Reference,
     ) -> Input {
         let open: Vec<LeaseId> = model.envs.iter().filter_map(|env| env.lease).collect();
@@ -128,9 +140,9 @@ impl Player {
         let lease = if late { self.pick(&old) } else { self.pick(&open) };
         self.old_leases = old;
         let outcome = match self.dice.below(8) {
-            0 => Outcome::Broken,
-            1 => Outcome::NotStarted,
-            _ => Outcome::Reusable,
+            0 => LeaseOutcome::Broken,
+            1 => LeaseOutcome::NotStarted,
+            _ => LeaseOutcome::Reusable,
         };
         lease.map_or_else(|| self.acquire(), |lease| message(lease, outcome))
     }

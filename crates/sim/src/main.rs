@@ -4,7 +4,6 @@ use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use decide::Dice;
 use model::Span;
 use sim::{
     Config, Workload,
@@ -106,12 +105,9 @@ fn fuzz(from: u64, seeds: u64) -> anyhow::Result<()> {
 
 fn worlds(from: u64, seeds: u64, log: bool) -> anyhow::Result<()> {
     for seed in from..from + seeds {
-        let mut dice = Dice::new(seed);
-        let config = Config { echo_log: log, ..Config::random(&mut dice) };
-        let workload = Workload::random(&mut dice, 6, 400);
         // Named first: a broken invariant ends the program.
         print!("seed {seed} ");
-        println!("digest {:032x}", run(&config, &workload, seed).digest);
+        println!("digest {:032x}", sim::fuzz::play_world(seed, log).digest);
     }
     Ok(())
 }

@@ -18,11 +18,26 @@ fn books_and_the_model_agree() {
 fn seeds_that_failed_once_stay_right() {
     let lines = FAILED_ONCE.lines().map(str::trim);
     for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let seed = line.split_whitespace().next().and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(|| panic!("a seed and a note, not {line:?}"));
-        if let Err(parted) = fuzz::play(seed) {
-            panic!("{parted}");
+        let mut words = line.split_whitespace();
+        let (what, seed) = (words.next(), words.next().and_then(|seed| seed.parse().ok()));
+        match (what, seed) {
+            (Some("book"), Some(seed)) => {
+                if let Err(parted) = fuzz::play(seed) {
+                    panic!("{parted}");
+                }
+            }
+            (Some("world"), Some(seed)) => {
+                fuzz::play_world(seed, false);
+            }
+            (_, _) => panic!("book or world, a seed and a note, not {line:?}"),
         }
+    }
+}
+
+#[test]
+fn worlds_keep_their_invariants() {
+    for seed in 0..60 {
+        fuzz::play_world(seed, false);
     }
 }
 
