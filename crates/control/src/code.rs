@@ -159,3 +159,39 @@ fn refused(error: objects::zip::UnpackError) -> Failure {
         Fault::Platform => Failure::Inspect(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_archive_above_fifty_megabytes_is_refused_before_it_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let objects = Objects::open(directory.path()).unwrap();
+        let code = CodeStore::new(objects, Tasks::default(), Entropy::seeded(1));
+        let cases = [
+            (ZIP_BYTES_MAX + 1, "Zipped size must be smaller than 52428800 bytes"),
+            (ZIP_BYTES_MAX, "Could not unzip uploaded file."),
+            (0, "Uploaded file must be a non-empty zip"),
+        ];
+        for (length, words) in cases {
+            let archive = vec![0; usize::try_from(length).unwrap()];
+            let refused = code.inspect(archive.into()).await.unwrap_err();
+            assert!(refused.to_string().contains(words), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn code_comes_back_as_it_was_uploaded() {
+        let directory = tempfile::tempdir().unwrap();
+        let objects = Objects::open(directory.path()).unwrap();
+        let code = CodeStore::new(objects, Tasks::default(), Entropy::seeded(1));
+        // More than one chunk, not a whole number of them.
+        let bytes: Bytes = (0..1_300_000_u32).map(|n| (n % 251) as u8).collect();
+        let sha256 = Digest(Sha256::digest(&bytes).into());
+        let archive = Archive { bytes: bytes.clone(), sha256 };
+        let upload = code.store(archive).await.unwrap();
+        assert_eq!((upload.code.size, upload.code.sha256), (1_300_000, sha256));
+        assert_eq!(code.fetch(upload.code.manifest.clone()).await.unwrap(), bytes);
+    }
+}

@@ -57,7 +57,7 @@ async fn usage(catalogue: &Catalogue, account: AccountId) -> Result<(u64, u64), 
             functions += 1;
             bytes += head.value.code.size;
             let versions = schema::function_versions(account, &head.value.name);
-            // A function has at most as many versions as a page has entries.
+            // A page has room for all of them: asserted in `limits`.
             let page = catalogue.store.read_page(&versions, None, PAGE_ENTRIES_MAX).await?;
             bytes += page.found.iter().map(|(_, found)| found.value.code.size).sum::<u64>();
         }

@@ -130,6 +130,12 @@ async fn of_two_updates_of_one_revision_one_succeeds() {
     let target = path("f", "/code");
     let calls = ["two", "three"].map(|content| stage.put(&target, code(content))).into();
     assert_eq!(statuses(calls).await, [200, 412]);
+
+    let revision = stage.get(&path("f", "/configuration")).await.expect(200)["RevisionId"].take();
+    let target = path("f", "/configuration");
+    let change = |seconds: u32| json!({"Timeout": seconds, "RevisionId": revision});
+    let calls = [10, 20, 30, 40].map(|seconds| stage.put(&target, change(seconds))).into();
+    assert_eq!(statuses(calls).await, [200, 412, 412, 412]);
 }
 
 #[tokio::test]

@@ -297,3 +297,27 @@ async fn lists_come_in_pages_and_miss_nothing() {
     let other = stage.call_bytes("GET", FUNCTIONS, Some("999999999999"), Vec::new()).await;
     assert_eq!(other.expect(200)["Functions"], json!([]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_or_is_too_long_is_given_up() {
+    let stage = Stage::new();
+    let (sender, body) = platform::Body::channel();
+    let answer = stage.call_body("POST", FUNCTIONS, Some(ACCOUNT), body).await;
+    answer.refused(408, "RequestTimeoutException");
+    drop(sender);
+
+    let (sender, body) = platform::Body::channel();
+    let chunk = bytes::Bytes::from(vec![b' '; 8 << 20]);
+    let send = async move {
+        for _ in 0..10 {
+            // The reader goes away once it has had too much.
+            if sender.send(Ok(chunk.clone())).await.is_err() {
+                break;
+            }
+        }
+    };
+    let call = stage.call_body("POST", FUNCTIONS, Some(ACCOUNT), body);
+    let (answer, ()) = tokio::join!(call, send);
+    let message = answer.refused(413, "RequestEntityTooLargeException");
+    assert!(message.contains("70167211"), "{message}");
+}

@@ -89,6 +89,16 @@ impl Stage {
         account: Option<&str>,
         body: Vec<u8>,
     ) -> Answer {
+        self.call_body(method, target, account, Body::Whole(body.into())).await
+    }
+
+    pub(crate) async fn call_body(
+        &self,
+        method: &str,
+        target: &str,
+        account: Option<&str>,
+        body: Body,
+    ) -> Answer {
         let call = ControlCall {
             request: RequestId::from_random(self.entropy.u128()),
             account: account.map(|text| AccountId::parse(text).unwrap()),
@@ -97,7 +107,7 @@ impl Stage {
             origin: ORIGIN.into(),
         };
         let request = call.request.to_string();
-        let (answer, _) = self.caller.call_with(call, Body::Whole(body.into())).await.unwrap();
+        let (answer, _) = self.caller.call_with(call, body).await.unwrap();
         let answer =
             Answer { status: answer.status, headers: answer.headers, bytes: answer.body.to_vec() };
         assert_eq!(answer.header("x-amzn-requestid"), Some(request.as_str()));
