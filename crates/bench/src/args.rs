@@ -90,7 +90,7 @@ const FULL: Amounts = Amounts {
     load_us: 1_500_000,
     payload_rounds: 5,
     payload_calls: 8,
-    cold_functions: 30,
+    cold_functions: 25,
     burst_rounds: 5,
     creation_us: 10_000_000,
 };

@@ -18,6 +18,9 @@ use crate::{
     sign::Access,
 };
 
+/// Where many environments live at once: a host grants no more memory than it
+/// has. Together they may still use all of its processors.
+pub(crate) const MANY_MEMORY_MB: u32 = 256;
 /// Functions of each kind under load: a function's request rate is limited to
 /// ten for each unit of concurrency, as on AWS, which one alone would reach.
 pub(crate) const LOADED: usize = 4;
@@ -46,8 +49,9 @@ impl Ground<'_> {
         let mut deployer = self.deployer()?;
         for kind in KINDS {
             let zip = self.functions.zip(kind)?;
+            deployer.create(&echo(kind), kind, &zip, MEMORY_MB)?;
             for number in 0..LOADED {
-                deployer.create(&echo(kind, number), kind, &zip, MEMORY_MB)?;
+                deployer.create(&loaded(kind, number), kind, &zip, MANY_MEMORY_MB)?;
             }
         }
         Ok(())
@@ -127,8 +131,14 @@ impl Ground<'_> {
     }
 }
 
-pub(crate) fn echo(kind: Kind, number: usize) -> String {
-    format!("echo-{}-{number}", kind.name())
+/// The function of a kind that one caller calls.
+pub(crate) fn echo(kind: Kind) -> String {
+    format!("echo-{}", kind.name())
+}
+
+/// One of the `LOADED` functions of a kind that many callers share.
+pub(crate) fn loaded(kind: Kind, number: usize) -> String {
+    format!("loaded-{}-{number}", kind.name())
 }
 
 pub(crate) fn expect_ok(status: u16) -> anyhow::Result<()> {

@@ -15,7 +15,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use crate::{
     connection::Connection,
     functions::{KINDS, Kind},
-    ground::{EVENT, Ground, MEMORY_MB, expect_ok, micros},
+    ground::{EVENT, Ground, MANY_MEMORY_MB, expect_ok, micros},
     message,
     report::Row,
     sample::Samples,
@@ -35,7 +35,8 @@ struct Taken {
     run: Samples,
     rest: Samples,
     floor: Samples,
-    processes: BTreeSet<u32>,
+    /// Of each environment.
+    processes: Vec<BTreeSet<u32>>,
 }
 
 pub(crate) fn measure(ground: &Ground<'_>) -> anyhow::Result<Vec<Row>> {
@@ -45,7 +46,7 @@ pub(crate) fn measure(ground: &Ground<'_>) -> anyhow::Result<Vec<Row>> {
     for kind in KINDS {
         let zip = ground.functions.zip(kind)?;
         for number in 0..functions {
-            deployer.create(&name(kind, number), kind, &zip, MEMORY_MB)?;
+            deployer.create(&name(kind, number), kind, &zip, MANY_MEMORY_MB)?;
         }
     }
     let mut taken: [Taken; 3] = Default::default();
@@ -95,7 +96,7 @@ fn first_call(
         bail!("a first call failed: {}", String::from_utf8_lossy(&answer.body));
     }
     let after = tree::descendants(ground.running.pid());
-    taken.processes.extend(after.difference(&before));
+    taken.processes.push(after.difference(&before).copied().collect());
     taken.call.push(call);
     let tail = message::header(&answer.head, "x-amz-log-result").unwrap_or("");
     let tail = String::from_utf8(STANDARD.decode(tail)?)?;
@@ -168,14 +169,16 @@ fn rows_of(kind: Kind, taken: &Taken) -> Vec<Row> {
 
 fn idle_memory(ground: &Ground<'_>, kind: Kind, taken: &Taken) -> anyhow::Result<Row> {
     let alive = tree::descendants(ground.running.pid());
-    let here: Vec<u32> = taken.processes.intersection(&alive).copied().collect();
-    let sizes: Vec<u64> = here.iter().filter_map(|pid| tree::memory_kib(*pid, "Pss")).collect();
+    // An environment may have been retired to make room for others.
+    let kept: Vec<&BTreeSet<u32>> =
+        taken.processes.iter().filter(|set| !set.is_disjoint(&alive)).collect();
+    let here = kept.iter().flat_map(|set| set.intersection(&alive));
+    let sizes: Vec<u64> = here.filter_map(|pid| tree::memory_kib(*pid, "Pss")).collect();
     if sizes.is_empty() {
         bail!("no process of an idle {} environment is visible", kind.name());
     }
-    let environments = micros(ground.amounts.cold_functions as u64);
-    let mib = micros(sizes.iter().sum::<u64>()) / 1024.0 / environments;
-    let note = format!("{environments} environments, {} processes together", sizes.len());
+    let mib = micros(sizes.iter().sum::<u64>()) / 1024.0 / micros(kept.len() as u64);
+    let note = format!("{} environments, {} processes together", kept.len(), sizes.len());
     Ok(Row::single(MEMORY, format!("{} idle, PSS each", kind.name()), "MiB", mib, note))
 }
 

@@ -1,8 +1,9 @@
-//! Row group *payload*: a Python function echoes 1 and 6 MiB. Floor: a plain
-//! echo server on the same HTTP library.
+//! Row group *payload*: a Python function echoes 1 and 6 MiB. Floors: a plain
+//! echo server on the same HTTP library, and the runtime client called directly.
 
 use crate::{
     connection::Connection,
+    direct::invoke_frame,
     echo_server::EchoServer,
     functions::Kind,
     ground::{Ground, echo},
@@ -16,6 +17,7 @@ const MIB: usize = 1024 * 1024;
 pub(crate) fn measure(ground: &Ground<'_>) -> anyhow::Result<Vec<Row>> {
     let server = EchoServer::start()?;
     let mut floor = Connection::open(server.address)?;
+    let mut direct = ground.direct(Kind::Python)?;
     let mut ours = Connection::open(ground.running.address)?;
     let mut rows = Vec::new();
     for size in [1, 6] {
@@ -26,21 +28,26 @@ pub(crate) fn measure(ground: &Ground<'_>) -> anyhow::Result<Vec<Row>> {
             event.clone(),
         ]
         .concat();
-        let signed = ground.invoke_request(&echo(Kind::Python, 0), &event);
-        let (mut taken, mut under) = (Samples::default(), Samples::default());
+        let signed = ground.invoke_request(&echo(Kind::Python), &event);
+        let frame = invoke_frame(&event)?;
+        let [mut taken, mut plain_ms, mut direct_ms]: [Samples; 3] = Default::default();
         let (rounds, calls) = (ground.amounts.payload_rounds, ground.amounts.payload_calls);
         // The first round only warms up.
         for round in 0..=rounds {
             eprintln!("bench: payload, {size} MiB, round {round} of {rounds}");
             let a = ground.timed(&mut floor, &plain, calls)?;
             let b = ground.timed(&mut ours, &signed, calls)?;
+            let c = direct.timed(ground.clock, &frame, calls)?;
             if round > 0 {
-                under.extend(&a.scaled(1e-3));
+                plain_ms.extend(&a.scaled(1e-3));
+                direct_ms.extend(&c.scaled(1e-3));
                 taken.extend(&b.scaled(1e-3));
             }
         }
         let measure = format!("python echo {size} MiB");
-        rows.push(Row::medians(GROUP, measure, "ms", &taken, Some(&under), "plain hyper echo"));
+        let row = |floor, note| Row::medians(GROUP, &measure, "ms", &taken, Some(floor), note);
+        rows.push(row(&plain_ms, "a: plain hyper echo"));
+        rows.push(row(&direct_ms, "b: our runtime client, direct"));
     }
     Ok(rows)
 }

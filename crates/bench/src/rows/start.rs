@@ -50,8 +50,18 @@ pub(crate) fn measure(
     Ok(vec![
         Row::medians(GROUP, "start, new data", "ms", &fresh, Some(&floor), note),
         Row::medians(GROUP, "start, known data", "ms", &again, Some(&floor), note),
-        Row::single(GROUP, "binary", "MB", micros(size) / 1e6, "as built"),
+        Row::single(GROUP, "binary", "MB", micros(size) / 1e6, "as built, with line tables"),
+        Row::single(GROUP, "binary, stripped", "MB", stripped_mb(program, directory)?, "by strip"),
     ])
+}
+
+fn stripped_mb(program: &Program, directory: &Path) -> anyhow::Result<f64> {
+    let stripped = directory.join("stripped");
+    let status = Command::new("strip").arg("-o").arg(&stripped).arg(&program.path).status();
+    if !status.context("running strip; install binutils")?.success() {
+        bail!("strip could not read {}", program.path.display());
+    }
+    Ok(micros(std::fs::metadata(stripped)?.len()) / 1e6)
 }
 
 fn version_us(clock: &Clock, program: &Path) -> anyhow::Result<f64> {

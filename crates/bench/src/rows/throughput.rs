@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::{
     functions::{KINDS, Kind},
-    ground::{EVENT, Ground, LOADED, echo, micros},
+    ground::{EVENT, Ground, LOADED, echo, loaded, micros},
     load::{Turn, drive},
     machine,
     report::Row,
@@ -15,7 +15,8 @@ use crate::{
 
 const GROUP: &str = "throughput";
 const CALLERS: [usize; 3] = [1, 16, 64];
-/// Calls of each caller before anything counts: environments exist then.
+/// Calls of each caller before a round counts: environments exist then, also where
+/// those of another kind took their place.
 const WARM_UP_CALLS: usize = 5;
 
 /// One lane of the comparison: a kind of function, or none.
@@ -38,9 +39,7 @@ pub(crate) fn measure(ground: &Ground<'_>) -> anyhow::Result<Vec<Row>> {
             );
             for (lane, taken) in lanes().into_iter().zip(&mut taken) {
                 let requests = requests(ground, lane, callers);
-                if round == 1 {
-                    warm_up(ground, &requests, callers)?;
-                }
+                warm_up(ground, &requests, callers)?;
                 load(ground, &requests, callers, taken)?;
             }
         }
@@ -55,8 +54,11 @@ fn lanes() -> [Option<Kind>; 4] {
 
 fn requests(ground: &Ground<'_>, lane: Option<Kind>, callers: usize) -> Vec<Vec<u8>> {
     let Some(kind) = lane else { return vec![ground.health()] };
-    let functions = 0..LOADED.min(callers);
-    functions.map(|number| ground.invoke_request(&echo(kind, number), EVENT)).collect()
+    if callers == 1 {
+        return vec![ground.invoke_request(&echo(kind), EVENT)];
+    }
+    let request = |number| ground.invoke_request(&loaded(kind, number), EVENT);
+    (0..LOADED).map(request).collect()
 }
 
 fn warm_up(ground: &Ground<'_>, requests: &[Vec<u8>], callers: usize) -> anyhow::Result<()> {

@@ -71,7 +71,7 @@ impl Callers {
     }
 
     fn sign(&mut self, ground: &Ground<'_>) {
-        let request = |kind: Kind| (kind.name(), ground.invoke_request(&echo(kind, 0), EVENT));
+        let request = |kind: Kind| (kind.name(), ground.invoke_request(&echo(kind), EVENT));
         self.requests = KINDS.into_iter().map(request).collect();
     }
 
@@ -80,16 +80,7 @@ impl Callers {
             Lane::Health => ground.timed(&mut self.connection, &self.health, calls),
             Lane::Ours(kind) => ground.timed(&mut self.connection, &self.requests[kind], calls),
             Lane::Direct(kind) => match self.framed.get_mut(kind) {
-                Some(direct) => {
-                    let frame = invoke_frame(EVENT)?;
-                    let mut samples = Samples::default();
-                    for _ in 0..calls {
-                        let began = ground.clock.now();
-                        direct.call(&frame)?;
-                        samples.push(micros(ground.clock.now().since(began).as_micros()));
-                    }
-                    Ok(samples)
-                }
+                Some(direct) => direct.timed(ground.clock, &invoke_frame(EVENT)?, calls),
                 None => self.call_api(ground, calls),
             },
         }
