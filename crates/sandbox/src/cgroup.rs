@@ -271,14 +271,14 @@ impl Group {
         }
     }
 
-    /// Most memory used since the start or the last reset, in bytes.
-    pub(crate) fn memory_peak(&self) -> Option<u64> {
+    /// The file that `peak_of` reads. Kept open, because each call asks.
+    pub(crate) fn open_memory_peak(&self) -> Option<fs::File> {
         let file = match &self.memory {
             Place::V1(dir) => dir.join("memory.max_usage_in_bytes"),
             Place::V2(dir) => dir.join("memory.peak"),
             Place::Missing => return None,
         };
-        fs::read_to_string(file).ok()?.trim().parse().ok()
+        fs::File::open(file).ok()
     }
 
     /// Starts a new measurement of the peak. v2 resets per open file only, which the
@@ -350,4 +350,11 @@ pub(crate) fn survey() -> (Vec<String>, Vec<MissingLimit>) {
     lines
         .extend(group.unified.iter().map(|path| format!("freeze and kill: v2 {}", path.display())));
     (lines, missing)
+}
+
+/// Most memory used since the start or the last reset, in bytes.
+pub(crate) fn peak_of(file: &fs::File) -> Option<u64> {
+    let mut text = [0_u8; 32];
+    let length = std::os::unix::fs::FileExt::read_at(file, &mut text, 0).ok()?;
+    std::str::from_utf8(&text[..length]).ok()?.trim().parse().ok()
 }

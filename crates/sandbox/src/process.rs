@@ -2,6 +2,7 @@
 //! one running sandbox. Nothing is forked here; waiting is waiting for descriptors.
 
 use std::{
+    fs::File,
     io,
     net::TcpListener,
     os::{
@@ -27,7 +28,7 @@ use tokio::{
 
 use crate::{
     Exit, ExitStatus, LaunchError, LaunchTimings, MissingLimit, Spec,
-    cgroup::Group,
+    cgroup::{Group, peak_of},
     limits::HELLO_WAIT,
     packet::{self, PacketError},
     protocol::{Event, Failure, Hello, Phases, Request, Stage},
@@ -145,6 +146,7 @@ impl Spawner {
                     spawner: self.clone(),
                     status,
                     pidfd: watched(pidfd, Interest::READABLE)?,
+                    peak: group.open_memory_peak(),
                     group,
                     exit: OnceCell::new(),
                     listener: None,
@@ -237,6 +239,8 @@ pub struct Running {
     status: AsyncFd<OwnedFd>,
     pidfd: AsyncFd<OwnedFd>,
     group: Group,
+    /// Where the kernel tells the peak of memory, if the host measures it.
+    peak: Option<File>,
     exit: OnceCell<Exit>,
     listener: Option<TcpListener>,
     channel: Option<UnixStream>,
@@ -281,7 +285,7 @@ impl Running {
     }
 
     pub fn memory_peak(&self) -> Option<u64> {
-        self.group.memory_peak()
+        self.peak.as_ref().and_then(peak_of)
     }
 
     pub fn reset_memory_peak(&self) -> bool {

@@ -89,9 +89,9 @@ enum Outcome {
 }
 
 impl Environment {
-    /// Waits for the runtime to be ready, within the init phase.
-    pub(crate) async fn initialise(&mut self) -> Span {
-        let began = self.clock.now();
+    /// Waits for the runtime to be ready, within the init phase, which `began` with
+    /// the launch.
+    pub(crate) async fn initialise(&mut self, began: Now) -> Span {
         let outcome = self.watch(Wanted::Init, began + limits::INIT_TIMEOUT).await;
         let took = self.clock.now().since(began);
         let doomed = |failure| InitState::Doomed { took, failure };

@@ -55,6 +55,7 @@ impl Host {
         let variables = spec::variables(config, self.region.as_str(), chosen.as_ref(), &stream);
         let spec = spec::sandbox_spec(env, config, &places, chosen.as_ref(), variables);
         let log = self.logs.writer(config.account, &config.name, stream);
+        let began = self.clock.now();
         let launched = self.launcher.launch(spec).await;
         let sandbox = launched.map_err(|error| launch_failure(config, &error))?;
         tracing::debug!(%env, timings = ?sandbox.timings(), "launched");
@@ -66,7 +67,7 @@ impl Host {
         if let Some(warning) = chosen.and_then(|chosen| chosen.warning) {
             environment.output.platform_line(&warning);
         }
-        let init = environment.initialise().await;
+        let init = environment.initialise(began).await;
         Ok((environment, init))
     }
 

@@ -110,7 +110,8 @@ impl Owner {
         let Some(entry) = self.environments.get_mut(&run.env) else {
             return call.reply.send(WorkerAnswer::Refused(Refusal::NoSuchEnvironment));
         };
-        if run.epoch < entry.epoch {
+        // Each grant has an epoch of its own: an equal one is a repeated message.
+        if run.epoch <= entry.epoch {
             return call.reply.send(WorkerAnswer::Refused(Refusal::OldEpoch));
         }
         entry.epoch = run.epoch;
