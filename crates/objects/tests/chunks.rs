@@ -1,4 +1,5 @@
-//! What `put`, `get`, `materialise` and roots promise, on a real directory.
+//! What `put`, `get`, `materialise` and roots promise, on a real directory. What a
+//! kill in the middle leaves is the matter of the crash test.
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
 //! The event log of a run: every line goes into a digest, and is kept where asked.
+//! Two runs are the same when their digests are.
 
 use std::fmt::{self, Write};
 

@@ -1,4 +1,5 @@
-//! The `sim` program: plays traces, seeds and stories from the command line.
+//! The `sim` program: plays traces, seeds and stories from the command line. What
+//! is played stands in the library; here are only arguments and printing.
 
 use std::{fs, path::PathBuf};
 

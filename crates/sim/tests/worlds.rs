@@ -1,4 +1,5 @@
-//! Whole runs: determinism, faults under every numbered invariant, and traces.
+//! Whole runs: determinism, faults under every numbered invariant, and traces. Seeds
+//! that failed once are replayed by `seeds`.
 
 use decide::Dice;
 use model::Span;

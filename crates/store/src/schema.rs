@@ -1,5 +1,4 @@
 //! Every key of the store, and the type of the value it holds.
-//!
 //! | key | value |
 //! |---|---|
 //! | `installation` | `Installation` |
@@ -10,8 +9,7 @@
 //! | `functions/settings/{account}/{name}` | `FunctionSettings` |
 //! | `leases/{name}` | `LeaseRecord` |
 //!
-//! One prefix holds one type, so that a page of heads never skips over versions.
-//! A number in a key has twenty digits, so that the order of bytes is its order.
+//! One prefix holds one type; numbers have twenty digits, so that bytes order them.
 
 use model::{AccountId, FunctionConfig, FunctionName, function::FunctionSettings};
 

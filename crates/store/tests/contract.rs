@@ -1,4 +1,5 @@
-//! What every engine must do. Each case runs over each engine.
+//! What every engine must do. Each case runs over each engine, so that roles may
+//! take one for the other.
 
 use std::future::Future;
 

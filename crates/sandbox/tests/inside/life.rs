@@ -1,4 +1,5 @@
-//! Start, end, freeze, kill, teardown.
+//! Start, end, freeze, kill, teardown: what is true of a sandbox as a whole, and
+//! what is left on the host afterwards.
 
 use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
 

@@ -1,4 +1,5 @@
-//! Memory, processes and scratch: what happens at the limit, and to a neighbour.
+//! Memory, processes and scratch: what happens at the limit, and that a neighbour
+//! does not notice.
 
 use std::time::Duration;
 

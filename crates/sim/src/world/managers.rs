@@ -1,4 +1,5 @@
-//! Managers: the real book, and a shell that performs what it says.
+//! Managers: the real book, and a shell that performs what it says, with faults
+//! where the plan has them.
 
 use decide::{
     Book,

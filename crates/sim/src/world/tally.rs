@@ -1,4 +1,5 @@
-//! What is counted while a world runs.
+//! What is counted while a world runs; `Outcome` is made of it at the end. It
+//! decides nothing.
 
 use decide::{Fact, fact::RetireWhy};
 use model::{Now, Span};
