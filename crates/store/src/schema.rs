@@ -1,4 +1,4 @@
-//! Every key of the store, and the type of the value it holds.
+//! Every key of the store, and the type of its value; one prefix holds one type.
 //! | key | value |
 //! |---|---|
 //! | `installation` | `Installation` |
@@ -8,8 +8,6 @@
 //! | `functions/versions/{account}/{name}/{number:020}` | `FunctionConfig` (published) |
 //! | `functions/settings/{account}/{name}` | `FunctionSettings` |
 //! | `leases/{name}` | `LeaseRecord` |
-//!
-//! One prefix holds one type; numbers have twenty digits, so that bytes order them.
 
 use model::{AccountId, FunctionConfig, FunctionName, function::FunctionSettings};
 
