@@ -1,4 +1,5 @@
 //! Every key of the store, and the type of its value; one prefix holds one type.
+//!
 //! | key | value |
 //! |---|---|
 //! | `installation` | `Installation` |
