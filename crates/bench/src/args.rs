@@ -84,7 +84,7 @@ pub(crate) struct Amounts {
 
 const FULL: Amounts = Amounts {
     starts: 10,
-    warm_rounds: 7,
+    warm_rounds: 5,
     warm_calls: 1_500,
     load_rounds: 3,
     load_us: 1_500_000,

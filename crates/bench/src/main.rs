@@ -15,6 +15,7 @@ mod ground;
 mod load;
 mod machine;
 mod message;
+mod placement;
 mod report;
 mod rows;
 mod running;

@@ -1,6 +1,7 @@
 //! Row group *warm*: one caller, one call after the other, into an environment
 //! that waits. Floors: the same server answering without a function, and the
-//! runtime process called directly; a perfect platform costs their sum.
+//! runtime process called directly; a perfect platform costs their sum. All is
+//! measured in each placement, since where a process wakes decides the most.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use crate::{
     direct_api::{DirectApi, event_message},
     functions::{KINDS, Kind},
     ground::{EVENT, Ground, echo, micros},
+    placement::{Cores, PLACEMENTS, Placement},
     report::Row,
     sample::Samples,
 };
@@ -24,21 +26,37 @@ enum Lane {
 }
 
 pub(crate) fn measure(ground: &Ground<'_>) -> anyhow::Result<Vec<Row>> {
-    let mut taken: BTreeMap<Lane, Samples> = BTreeMap::new();
     let mut callers = Callers::open(ground)?;
-    let (rounds, calls) = (ground.amounts.warm_rounds, ground.amounts.warm_calls);
-    // The first round only warms up.
-    for round in 0..=rounds {
-        eprintln!("bench: warm, round {round} of {rounds}");
+    // Environments exist before anything is held to a core.
+    rounds(ground, &mut callers, 1)?;
+    let cores = Cores::given()?;
+    let mut rows = Vec::new();
+    for placement in PLACEMENTS {
+        eprintln!("bench: warm{}", placement.suffix());
+        if !cores.place(placement)? {
+            eprintln!("bench: this machine has too few cores for it");
+            continue;
+        }
+        let taken = rounds(ground, &mut callers, ground.amounts.warm_rounds)?;
+        rows.extend(rows_of(&taken, &ground.functions.compiled, placement));
+    }
+    Ok(rows)
+}
+
+fn rounds(
+    ground: &Ground<'_>,
+    callers: &mut Callers,
+    rounds: usize,
+) -> anyhow::Result<BTreeMap<Lane, Samples>> {
+    let mut taken: BTreeMap<Lane, Samples> = BTreeMap::new();
+    for _ in 0..rounds {
         callers.sign(ground);
         for lane in lanes() {
-            let samples = callers.call(ground, lane, calls)?;
-            if round > 0 {
-                taken.entry(lane).or_default().extend(&samples);
-            }
+            let samples = callers.call(ground, lane, ground.amounts.warm_calls)?;
+            taken.entry(lane).or_default().extend(&samples);
         }
     }
-    Ok(rows(&taken, &ground.functions.compiled))
+    Ok(taken)
 }
 
 fn lanes() -> impl Iterator<Item = Lane> {
@@ -99,31 +117,40 @@ impl Callers {
     }
 }
 
-fn rows(taken: &BTreeMap<Lane, Samples>, compiled: &str) -> Vec<Row> {
+fn rows_of(taken: &BTreeMap<Lane, Samples>, compiled: &str, placement: Placement) -> Vec<Row> {
+    let place = placement.suffix();
     let none = Samples::default();
     let of = |lane: Lane| taken.get(&lane).unwrap_or(&none);
     let health = of(Lane::Health);
     let what = "the same server without a function";
-    let mut rows = vec![Row::floor(GROUP, "health", "µs", health, what)];
+    let mut rows = vec![Row::floor(GROUP, format!("health{place}"), "µs", health, what)];
     for kind in KINDS {
         let name = kind.name();
         let note = match kind {
             Kind::Python | Kind::Node => "our runtime client, unsandboxed, over its channel",
             Kind::Compiled => compiled,
         };
-        rows.push(Row::floor(GROUP, format!("{name} direct"), "µs", of(Lane::Direct(name)), note));
+        rows.push(Row::floor(
+            GROUP,
+            format!("{name} direct{place}"),
+            "µs",
+            of(Lane::Direct(name)),
+            note,
+        ));
     }
     for kind in KINDS {
         let name = kind.name();
         let (ours, direct) = (of(Lane::Ours(name)), of(Lane::Direct(name)));
-        let row = |floor, note| Row::medians(GROUP, format!("{name} p50"), "µs", ours, floor, note);
+        let row = |floor, note| {
+            Row::medians(GROUP, format!("{name} p50{place}"), "µs", ours, floor, note)
+        };
         rows.push(row(Some(health), "a: health"));
         rows.push(row(Some(direct), "b: direct"));
         let both = health.median().zip(direct.median()).map(|(a, b)| a + b);
         rows.push(Row { floor: both, ..row(None, "a + b") });
         let spread = ours.spread();
         let (p50, p99) = (spread.map(|s| s.median), spread.map(|s| s.p99));
-        let measure = format!("{name} p99");
+        let measure = format!("{name} p99{place}");
         rows.push(Row { measure, ours: p99, floor: p50, ..row(None, "its own p50") });
     }
     rows
@@ -141,7 +168,7 @@ mod tests {
             (Lane::Ours("python"), sample(120.0)),
             (Lane::Direct("python"), sample(40.0)),
         ]);
-        let rows = rows(&taken, "c");
+        let rows = rows_of(&taken, "c", Placement::Free);
         let ratios: Vec<f64> = rows
             .iter()
             .filter(|row| row.measure.starts_with("python p"))
