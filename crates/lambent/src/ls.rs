@@ -1,4 +1,5 @@
-//! `lambent ls`: the functions of the account, one per row.
+//! `lambent ls`: the functions of the account, one per row. `deploy` shows its
+//! function in the same form.
 
 use std::borrow::Cow;
 

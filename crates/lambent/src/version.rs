@@ -1,4 +1,5 @@
-//! `lambent version`.
+//! `lambent version`: for people and, as JSON, for scripts. The same number as
+//! `lambent --version`.
 
 use serde_json::json;
 

@@ -50,10 +50,14 @@ impl Up {
         Up { child, said }
     }
 
-    /// SIGTERM; the exit code.
-    fn end(mut self) -> Option<i32> {
+    fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it lives");
+    }
+
+    /// SIGTERM; the exit code.
+    fn end(mut self) -> Option<i32> {
+        self.terminate();
         self.child.wait().expect("it ends").code()
     }
 }
@@ -184,6 +188,27 @@ fn a_running_call_is_answered_before_the_end() {
     assert_eq!(up.end(), Some(0));
     let answer = call.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&answer.stdout), "\"finished\"\n");
+}
+
+/// The call would run for a minute; the test ends only if it is cut off.
+#[test]
+fn a_second_signal_cuts_running_calls_off() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let body = "    print('begun', flush=True)\n    import time; time.sleep(60)";
+    let code = python(&home.path().join("slow"), body);
+    let mut up = Up::start(&data, &["--log", "warn"]);
+    ok(&data, &["deploy", &code, "--timeout", "90"]);
+    let mut invoke = lambent(&["invoke", "slow"]);
+    let call = invoke.env("LAMBENT_DATA", &data).stderr(Stdio::piped()).spawn().unwrap();
+    logs_arrive(&data, "slow", "begun");
+    up.terminate();
+    // The listener is gone once the first signal has been seen.
+    while run(&data, &["ls"]).status.code() != Some(3) {}
+    assert!(up.child.try_wait().unwrap().is_none(), "it waits for the running call");
+    up.terminate();
+    assert_eq!(up.child.wait().unwrap().code(), Some(0));
+    assert_eq!(call.wait_with_output().unwrap().status.code(), Some(3));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! AWS signature version 4 on a request of a client command.
+//! AWS signature version 4 on a request of a client command. The checking side is
+//! `aws_api::sigv4`, written apart: each proves the other.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,4 +1,5 @@
-//! What this host can offer to functions.
+//! What this host can offer to functions: memory, less a reserve, and places. Read
+//! once at the start; the manager places environments within it.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! The end: who asks for it, and how long running calls may hold it up.
+//! The end: who asks for it, and how long running calls may hold it up. That no new
+//! calls are taken, and that connections close, is the frontend's part.
 
 use std::{io, time::Duration};
 
