@@ -23,7 +23,7 @@ use sandbox::Sandbox;
 use tokio::sync::mpsc;
 use wire::{
     manager::ManagerNote,
-    worker::{Ran, Run, WorkerAnswer},
+    worker::{Ran, Refusal, Run, WorkerAnswer},
 };
 
 use crate::{
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Retire,
 }
 
+/// How long words of a process that has ended are waited for.
+const LAST_WORDS: Span = Span::millis(50);
 /// How long a process that closed its channel may take to end.
 const END_GRACE: Span = Span::millis(500);
 
@@ -55,6 +57,8 @@ pub(crate) struct Environment {
     pub(crate) manager: ManagerCaller,
     /// Until the first run has reported it.
     pub(crate) init: InitState,
+    /// The program has ended: nothing more can run.
+    pub(crate) gone: bool,
 }
 
 /// How the init went, as far as the first run has not told yet.
@@ -137,6 +141,7 @@ impl Environment {
                 break;
             }
         }
+        refuse_all(commands);
         self.sandbox.dispose().await;
     }
 
@@ -168,7 +173,8 @@ impl Environment {
         let outcome = self.exchange(&run, payload, began + timeout).await;
         let duration = self.clock.now().since(began);
         self.output.drain();
-        let (result, reusable) = self.settle(&run, outcome, timeout).await;
+        let (result, healthy) = self.settle(&run, outcome, timeout).await;
+        let reusable = healthy && !self.gone;
         self.answer(run, result, duration, call.reply, reusable).await
     }
 
@@ -201,7 +207,7 @@ impl Environment {
 
     /// Drives one exchange while reading output, until it ends one way or another.
     async fn watch(&mut self, wanted: Wanted, deadline: Now) -> Outcome {
-        let Environment { link, output, sandbox, clock, .. } = self;
+        let Environment { link, output, sandbox, clock, gone, .. } = self;
         let exchange = async {
             match wanted {
                 Wanted::Init => link.init().await,
@@ -212,7 +218,7 @@ impl Environment {
         tokio::pin!(exchange);
         let late = clock.sleep_until(deadline);
         tokio::pin!(late);
-        loop {
+        let exit = loop {
             tokio::select! {
                 biased;
                 result = &mut exchange => return match result {
@@ -225,9 +231,23 @@ impl Environment {
                     Err(error) => Outcome::Broken(error),
                 },
                 () = output.fill() => {}
-                exit = sandbox.wait() => return Outcome::Ended(ended(exit)),
+                exit = sandbox.wait() => {
+                    *gone = true;
+                    break ended(exit);
+                }
                 () = &mut late => return Outcome::TimedOut,
             }
+        };
+        // What it said last may still be on its way to us.
+        let until = clock.now() + LAST_WORDS;
+        tokio::select! {
+            biased;
+            result = &mut exchange => match result {
+                Ok(Exchange::Done(body)) => Outcome::Answered(body),
+                Ok(Exchange::Failed(failure)) => Outcome::Failed(failure),
+                Ok(Exchange::Closed) | Err(_) => Outcome::Ended(exit),
+            },
+            () = clock.sleep_until(until) => Outcome::Ended(exit),
         }
     }
 
@@ -336,6 +356,20 @@ impl Environment {
     async fn kill_and_wait(&mut self) -> Ended {
         self.sandbox.kill();
         ended(self.sandbox.wait().await)
+    }
+}
+
+/// Calls that were granted before the end was known: nothing of them has run, and
+/// their frontends ask for another environment.
+fn refuse_all(mut commands: mpsc::Receiver<Command>) {
+    commands.close();
+    while let Ok(command) = commands.try_recv() {
+        match command {
+            Command::Run(_, call) => {
+                call.reply.send(WorkerAnswer::Refused(Refusal::NoSuchEnvironment));
+            }
+            Command::Retire => {}
+        }
     }
 }
 

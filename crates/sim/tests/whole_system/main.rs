@@ -105,6 +105,107 @@ fn a_timeout_is_told_at_its_second_and_ends_the_environment() {
 }
 
 #[test]
+fn an_init_longer_than_its_phase_goes_on_within_the_first_call() {
+    on_paused_clock(async {
+        let world = World::start(11).await;
+        world.create_with("f", 30, None, player::SLOW_INIT).await;
+        let began = tokio::time::Instant::now();
+        let answer = world.invoke("f", json!({"ms": 5})).await;
+        assert_eq!((answer.status, answer.function_error()), (200, false));
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap();
+        assert!((player::SLOW_INIT_MS..player::SLOW_INIT_MS + 50).contains(&took), "{took} ms");
+        assert_eq!(world.invoke("f", json!({"ms": 5})).await.json()["count"], 2);
+    });
+}
+
+#[test]
+fn an_init_longer_than_phase_and_timeout_is_a_timeout_of_the_call() {
+    on_paused_clock(async {
+        let world = World::start(12).await;
+        world.create_with("f", 1, None, player::SLOW_INIT).await;
+        let late = world.invoke("f", json!({})).await;
+        assert_eq!(late.json()["errorType"], "Sandbox.Timedout");
+    });
+}
+
+#[test]
+fn failures_of_an_init_are_told_by_the_call_that_waited() {
+    on_paused_clock(async {
+        let world = World::start(13).await;
+        let cases = [
+            ("bad", player::BAD_INIT, "Runtime.ImportModuleError"),
+            ("dead", player::DEAD_INIT, "Runtime.OutOfMemory"),
+        ];
+        for (name, handler, error_type) in cases {
+            world.create_with(name, 3, None, handler).await;
+            for _ in 0..2 {
+                let failed = world.invoke(name, json!({})).await;
+                assert_eq!((failed.status, failed.function_error()), (200, true), "{name}");
+                assert_eq!(failed.json()["errorType"], error_type);
+            }
+        }
+        assert_eq!(world.inspect().await.starts, 4, "each call had an environment of its own");
+    });
+}
+
+#[test]
+fn a_log_tail_has_the_lines_of_its_own_call() {
+    on_paused_clock(async {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        let world = World::start(14).await;
+        world.create("f", 3, None).await;
+        for number in 0..3 {
+            let event = json!({"print": format!("line of call {number}")}).to_string();
+            let answer = world.invoke_with("f", &event, &[("x-amz-log-type", "Tail")]).await;
+            let tail = STANDARD.decode(&answer.headers["x-amz-log-result"]).unwrap();
+            let tail = String::from_utf8(tail).unwrap();
+            let printed = tail.lines().filter(|line| line.starts_with("line of call"));
+            assert_eq!(printed.collect::<Vec<_>>(), [format!("line of call {number}")]);
+            assert_eq!(tail.contains("Init Duration"), number == 0, "{tail}");
+        }
+    });
+}
+
+#[test]
+fn a_response_over_the_limit_is_an_error_of_the_function() {
+    on_paused_clock(async {
+        let world = World::start(15).await;
+        world.create("f", 3, None).await;
+        let limit = model::limits::RESPONSE_BYTES_MAX;
+        let fits = world.invoke("f", json!({"bytes": limit - 200})).await;
+        assert_eq!((fits.status, fits.function_error()), (200, false));
+        let over = world.invoke("f", json!({"bytes": limit})).await;
+        assert_eq!(over.json()["errorType"], "Function.ResponseSizeTooLarge");
+    });
+}
+
+#[test]
+fn what_is_refused_touches_nothing() {
+    on_paused_clock(async {
+        let world = World::start(16).await;
+        world.create("f", 3, None).await;
+        let kind = |kind| [("x-amz-invocation-type", kind)];
+        let cases = [
+            ("f", "{not json", &[][..], 400, "InvalidRequestContentException"),
+            ("g", "{}", &[], 404, "ResourceNotFoundException"),
+            ("f:live", "{}", &[], 404, "ResourceNotFoundException"),
+            ("f:1?Qualifier=2", "{}", &[], 400, "InvalidParameterValueException"),
+            ("f", "{}", &kind("Event"), 400, "InvalidParameterValueException"),
+            ("f", "{}", &kind("Never"), 400, "ValidationException"),
+            ("f", "{}", &[("x-amz-tenant-id", "a")], 400, "InvalidParameterValueException"),
+            ("f", "{}", &kind("DryRun"), 204, ""),
+        ];
+        for (name, event, headers, status, error_type) in cases {
+            let answer = world.invoke_with(name, event, headers).await;
+            assert_eq!(answer.status, status, "{name} {event} {headers:?}");
+            let named = answer.headers.get("x-amzn-errortype").map(|name| name.to_str().unwrap());
+            assert_eq!(named.unwrap_or_default(), error_type);
+        }
+        assert_eq!(world.inspect().await.starts, 0);
+    });
+}
+
+#[test]
 fn a_runtime_that_dies_is_told_and_replaced() {
     on_paused_clock(async {
         let world = World::start(7).await;

@@ -3,13 +3,13 @@
 
 use std::{
     collections::BTreeMap,
-    os::unix::net::UnixStream as StdUnixStream,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use sandbox::{
-    Exit, ExitStatus,
+    Exit, ExitStatus, Spec,
     fake::{Guest, Handle},
 };
 use serde_json::{Value, json};
@@ -20,10 +20,18 @@ use tokio::{
 };
 
 pub(crate) const INIT_MS: u64 = 80;
+/// Longer than the init phase.
+pub(crate) const SLOW_INIT_MS: u64 = 12_000;
+
+// Handlers whose init goes another way.
+pub(crate) const SLOW_INIT: &str = "f.slow_init";
+pub(crate) const BAD_INIT: &str = "f.bad_init";
+pub(crate) const DEAD_INIT: &str = "f.dead_init";
 
 const INVOKE: u8 = 1;
 const READY: u8 = 16;
 const RESPONSE: u8 = 17;
+const INIT_ERROR: u8 = 19;
 
 /// What the player saw of all environments.
 #[derive(Clone, Default)]
@@ -53,10 +61,11 @@ impl Player {
     }
 
     async fn play_one(self, guest: Guest) {
-        let Guest { spec, channel, handle, .. } = guest;
+        let Guest { spec, channel, handle, stdout, stderr: _stderr, .. } = guest;
         let mut channel = connect(channel);
-        tokio::time::sleep(Duration::from_millis(INIT_MS)).await;
-        send(&mut channel, READY, b"{}", b"").await;
+        if !init(&spec, &mut channel, &handle).await {
+            return;
+        }
         let mut count = 0;
         loop {
             let invoke = tokio::select! {
@@ -66,7 +75,7 @@ impl Player {
             let Some((INVOKE, event)) = invoke else { return };
             count += 1;
             self.begin(&spec.id);
-            let ended = self.run(&spec.id, count, &event, &mut channel, &handle).await;
+            let ended = self.run(&spec.id, count, &event, &mut channel, (&handle, &stdout)).await;
             self.end(&spec.id);
             if ended {
                 return;
@@ -81,7 +90,7 @@ impl Player {
         count: u32,
         event: &[u8],
         channel: &mut UnixStream,
-        handle: &Handle,
+        (handle, stdout): (&Handle, &OwnedFd),
     ) -> bool {
         let event: Value = serde_json::from_slice(event).unwrap();
         if let Some(code) = event["exit"].as_i64() {
@@ -94,7 +103,11 @@ impl Player {
             _ = handle.ended() => return true,
             () = tokio::time::sleep(Duration::from_millis(ms)) => {}
         }
-        let answer = json!({"env": env, "count": count}).to_string();
+        if let Some(text) = event["print"].as_str() {
+            let _ = rustix::io::write(stdout, format!("{text}\n").as_bytes());
+        }
+        let fill = "x".repeat(usize::try_from(event["bytes"].as_u64().unwrap_or(0)).unwrap());
+        let answer = json!({"env": env, "count": count, "fill": fill}).to_string();
         send(channel, RESPONSE, b"{}", answer.as_bytes()).await;
         false
     }
@@ -112,6 +125,34 @@ impl Player {
     fn end(&self, env: &str) {
         let mut seen = self.0.lock().unwrap();
         *seen.running.entry(env.to_owned()).or_default() -= 1;
+    }
+}
+
+/// Inits as the handler's name says. Whether there will be calls.
+async fn init(spec: &Spec, channel: &mut UnixStream, handle: &Handle) -> bool {
+    let handler = spec.env.iter().find(|(name, _)| name == "_HANDLER");
+    let handler = handler.map_or("", |(_, handler)| handler);
+    let took = if handler == SLOW_INIT { SLOW_INIT_MS } else { INIT_MS };
+    tokio::select! {
+        _ = handle.ended() => return false,
+        () = tokio::time::sleep(Duration::from_millis(took)) => {}
+    }
+    match handler {
+        BAD_INIT => {
+            let header = br#"{"type":"Runtime.ImportModuleError"}"#;
+            let body = br#"{"errorType":"Runtime.ImportModuleError","errorMessage":"no module"}"#;
+            send(channel, INIT_ERROR, header, body).await;
+            handle.exit(Exit { status: ExitStatus::Code(1), out_of_memory: false });
+            false
+        }
+        DEAD_INIT => {
+            handle.exit(Exit { status: ExitStatus::Signal(9), out_of_memory: true });
+            false
+        }
+        _ => {
+            send(channel, READY, b"{}", b"").await;
+            true
+        }
     }
 }
 

@@ -113,8 +113,19 @@ impl World {
     }
 
     pub(crate) async fn create(&self, name: &str, timeout_secs: u32, reserved: Option<u32>) {
+        self.create_with(name, timeout_secs, reserved, "f.handler").await;
+    }
+
+    pub(crate) async fn create_with(
+        &self,
+        name: &str,
+        timeout_secs: u32,
+        reserved: Option<u32>,
+        handler: &str,
+    ) {
         let name = FunctionName::parse(name).unwrap();
-        let config = self.config(&name, timeout_secs);
+        let config =
+            FunctionConfig { handler: handler.to_owned(), ..self.config(&name, timeout_secs) };
         let settings = FunctionSettings { reserved, ..FunctionSettings::default() };
         let create = Transaction::new()
             .put(&schema::function_head(account(), &name), &config)
@@ -187,13 +198,24 @@ impl World {
     }
 
     pub(crate) async fn invoke(&self, name: &str, event: Value) -> Answer {
+        self.invoke_with(name, &event.to_string(), &[]).await
+    }
+
+    pub(crate) async fn invoke_with(
+        &self,
+        name: &str,
+        event: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let (client, server) = tokio::io::duplex(64 * 1024);
         self.frontend.serve(server);
         let (mut sender, connection) = http1::handshake(TokioIo::new(client)).await.unwrap();
         let driver = tokio::task::spawn_local(connection);
-        let request = Request::post(format!("/2015-03-31/functions/{name}/invocations"))
-            .body(Full::new(Bytes::from(event.to_string())))
-            .unwrap();
+        let mut request = Request::post(target(name));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from(event.to_owned()))).unwrap();
         // Dropped with this future: a caller that gives up closes its connection.
         let _close = AbortOnDrop(driver);
         let answer = sender.send_request(request).await.unwrap();
@@ -237,4 +259,10 @@ impl<T> Drop for AbortOnDrop<T> {
 
 fn account() -> AccountId {
     AccountId::parse("000000000001").unwrap()
+}
+
+/// The path of a call; a query after the name goes to the end.
+fn target(name: &str) -> String {
+    let (name, query) = name.split_once('?').unwrap_or((name, ""));
+    format!("/2015-03-31/functions/{name}/invocations?{query}")
 }
