@@ -126,12 +126,12 @@ class Case(unittest.TestCase):
         self.assertEqual((answer.status, answer.function_error), (200, "Unhandled"), answer)
         return answer
 
-    def refused(self, status, code, call, **arguments):
+    def refused(self, status, error, call, /, **arguments):
         """The response of a call that must be refused so."""
         with self.assertRaises(Exception) as caught:
             call(**arguments)
         response = getattr(caught.exception, "response", None)
         self.assertIsNotNone(response, repr(caught.exception))
         seen = (response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"])
-        self.assertEqual(seen, (status, code), response)
+        self.assertEqual(seen, (status, error), response)
         return response

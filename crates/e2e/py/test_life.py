@@ -29,7 +29,7 @@ def handler(event, context):
 class Life(Case):
     def test_create_answers_the_whole_configuration(self):
         code = python_package(ECHO)
-        made = self.create("whole", code, Description="d", Environment={"Variables": {"A": "1"}}, MemorySize=512, Timeout=7)
+        made = self.create("whole", code, Description="d", Environment={"Variables": {"AA": "1"}}, MemorySize=512, Timeout=7)
         self.assertEqual(made["ResponseMetadata"]["HTTPStatusCode"], 201)
         self.assertEqual(made["FunctionArn"], f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:whole")
         self.assertIn(made["State"], ("Pending", "Active"))
@@ -39,7 +39,7 @@ class Life(Case):
             "CodeSha256": base64.b64encode(hashlib.sha256(code).digest()).decode(), "Architectures": ["x86_64"],
         }
         self.assertEqual({key: made.get(key) for key in expected}, expected)
-        self.assertEqual(made["Environment"], {"Variables": {"A": "1"}})
+        self.assertEqual(made["Environment"], {"Variables": {"AA": "1"}})
         self.assertEqual(made["EphemeralStorage"], {"Size": 512})
 
         got = self.aws.get_function(FunctionName="whole")
@@ -167,14 +167,14 @@ class Life(Case):
                      FunctionName="changing", ZipFile=code, RevisionId=before["RevisionId"])
 
     def test_changed_settings_are_seen_by_the_next_call(self):
-        self.create("settings", ECHO + "\ndef other(event, context):\n    return 'other'\n", MemorySize=256, Environment={"Variables": {"A": "1", "B": "2"}})
-        self.assertEqual(self.ok("settings")["env"]["B"], "2")
-        change = {"MemorySize": 512, "Environment": {"Variables": {"A": "3"}}, "Timeout": 11, "Description": "x"}
+        self.create("settings", ECHO + "\ndef other(event, context):\n    return 'other'\n", MemorySize=256, Environment={"Variables": {"AA": "1", "BB": "2"}})
+        self.assertEqual(self.ok("settings")["env"]["BB"], "2")
+        change = {"MemorySize": 512, "Environment": {"Variables": {"AA": "3"}}, "Timeout": 11, "Description": "x"}
         self.aws.update_function_configuration(FunctionName="settings", **change)
         self.active("settings")
         seen = self.ok("settings")
-        self.assertEqual((seen["env"]["A"], str(seen["memory"])), ("3", "512"))
-        self.assertNotIn("B", seen["env"])
+        self.assertEqual((seen["env"]["AA"], str(seen["memory"])), ("3", "512"))
+        self.assertNotIn("BB", seen["env"])
         self.assertTrue(seen["left"] <= 11_000)
         self.aws.update_function_configuration(FunctionName="settings", Handler="app.other")
         self.active("settings")

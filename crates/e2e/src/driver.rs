@@ -26,7 +26,7 @@ impl Driver {
     /// Cases of a module under `py/`: `module`, `module.Class` or one method.
     pub fn python_cases(platform: &Platform, cases: &str) -> Driver {
         let mut driver = Driver::of(platform, &venv().join("bin/python"), cases);
-        driver.command.args(["-B", "-m", "unittest", "-v", "--locals", cases]);
+        driver.command.args(["-B", "-m", "unittest", "-v", cases]);
         driver
     }
 
