@@ -214,3 +214,76 @@ fn read_base(path: &Path) -> io::Result<u64> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account() -> AccountId {
+        AccountId::parse("000000000001").unwrap()
+    }
+
+    fn name() -> FunctionName {
+        FunctionName::parse("f").unwrap()
+    }
+
+    /// Reads on until `lines` lines are there; the writer gathers before it writes.
+    fn read_lines(logs: &Logs, lines: usize) -> (Vec<String>, u64) {
+        let (mut seen, mut at) = (Vec::new(), 0);
+        while seen.len() < lines {
+            let (bytes, next) = logs.read(account(), &name(), at, 1_024).unwrap();
+            seen.extend(String::from_utf8(bytes).unwrap().lines().map(str::to_owned));
+            at = next;
+            std::thread::yield_now();
+        }
+        (seen, at)
+    }
+
+    #[tokio::test]
+    async fn lines_are_read_back_in_order_and_from_any_position() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = Logs::start(directory.path().to_owned(), Clock::simulated(77)).unwrap();
+        let writer = logs.writer(account(), &name(), "s".into());
+        for number in 0..100 {
+            writer.line(format!("line {number}").as_bytes());
+        }
+        let (seen, at) = read_lines(&logs, 100);
+        assert!(seen[0].ends_with(r#","s":"s","m":"line 0"}"#), "{}", seen[0]);
+        assert!(seen[99].ends_with(r#""m":"line 99"}"#));
+        assert_eq!(logs.read(account(), &name(), at, 1_024).unwrap(), (Vec::new(), at));
+        let second = seen[0].len() as u64 + 1;
+        let (bytes, _) = logs.read(account(), &name(), second, 1_024).unwrap();
+        assert!(String::from_utf8(bytes).unwrap().contains("line 1\""));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_text_is_shown_as_well_as_can_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = Logs::start(directory.path().to_owned(), Clock::simulated(0)).unwrap();
+        logs.writer(account(), &name(), "s".into()).line(b"a\xffb");
+        let (seen, _) = read_lines(&logs, 1);
+        assert!(seen[0].contains("a\u{fffd}b"), "{}", seen[0]);
+    }
+
+    #[test]
+    fn a_log_that_grows_too_long_keeps_its_newer_halves_and_its_positions() {
+        let directory = tempfile::tempdir().unwrap();
+        let path: Arc<Path> = function_file(directory.path(), account(), &name()).into();
+        let mut open = HashMap::new();
+        let line = [vec![b'x'; 1024 * 1024 - 1], vec![b'\n']].concat();
+        let per_half = HALF_BYTES_MAX / line.len() as u64 + 1;
+        for _ in 0..2 * per_half + 1 {
+            append(&mut open, &path, &line).unwrap();
+        }
+        assert_eq!(read_base(&path).unwrap(), 2 * per_half * line.len() as u64);
+        assert!(fs::metadata(&*path).unwrap().len() <= HALF_BYTES_MAX);
+        assert!(fs::metadata(older_half(&path)).unwrap().len() > HALF_BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_function_without_a_log_has_an_empty_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = Logs::start(directory.path().to_owned(), Clock::simulated(0)).unwrap();
+        assert_eq!(logs.read(account(), &name(), 0, 10).unwrap(), (Vec::new(), 0));
+    }
+}

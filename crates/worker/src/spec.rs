@@ -127,3 +127,110 @@ pub(crate) fn sandbox_spec(
         hostname: "169-254-100-1".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use model::{
+        AccountId, Digest, FunctionName, FunctionState, Manifest, RootId, Runtime, VersionId,
+        function::{Architecture, Code, Logging, UpdateStatus},
+    };
+
+    use super::*;
+
+    fn config(runtime: &str, environment: &[(&str, &str)]) -> FunctionConfig {
+        let manifest = Manifest { root: RootId("r".into()), length: 0, chunks: Vec::new() };
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        FunctionConfig {
+            account: AccountId::parse("000000000001").unwrap(),
+            name: FunctionName::parse("f").unwrap(),
+            version: VersionId::Latest,
+            revision: 1,
+            revision_id: String::new(),
+            description: String::new(),
+            runtime: Runtime::parse(runtime).unwrap(),
+            handler: "f.handler".into(),
+            role: String::new(),
+            code: Code { sha256: Digest([0; 32]), size: 0, manifest },
+            memory_mb: 256,
+            timeout_secs: 3,
+            scratch_mb: 512,
+            architecture: Architecture::X86_64,
+            environment: environment.iter().map(pair).collect::<BTreeMap<_, _>>(),
+            logging: Logging {
+                format: LogFormat::Text,
+                application_level: None,
+                system_level: None,
+                group: "/aws/lambda/f".into(),
+            },
+            tags: BTreeMap::new(),
+            state: FunctionState::Active,
+            last_update: UpdateStatus::Successful,
+            modified_ms: 0,
+            per_tenant: false,
+            opaque: BTreeMap::new(),
+        }
+    }
+
+    fn chosen() -> Chosen {
+        Chosen { program: "/usr/bin/x".into(), runs: "python3.11".into(), warning: None }
+    }
+
+    fn seen(config: &FunctionConfig, runs: Option<&Chosen>) -> BTreeMap<String, String> {
+        variables(config, "us-east-1", runs, "stream").into_iter().collect()
+    }
+
+    #[test]
+    fn a_managed_function_sees_the_documented_variables() {
+        let seen =
+            seen(&config("python3.11", &[("LANG", "de_DE.UTF-8"), ("A", "1")]), Some(&chosen()));
+        let cases = [
+            ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_EXECUTION_ENV", "AWS_Lambda_python3.11"),
+            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/f"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "stream"),
+            ("_HANDLER", "f.handler"),
+            ("TZ", ":UTC"),
+            ("A", "1"),
+            ("LANG", "de_DE.UTF-8"),
+        ];
+        for (name, value) in cases {
+            assert_eq!(seen.get(name).map(String::as_str), Some(value), "{name}");
+        }
+        assert!(!seen.contains_key("AWS_LAMBDA_RUNTIME_API"), "it listens to the channel");
+    }
+
+    #[test]
+    fn a_provided_function_is_told_where_the_runtime_api_is() {
+        let seen = seen(&config("provided.al2023", &[]), None);
+        assert_eq!(seen["AWS_LAMBDA_RUNTIME_API"], RUNTIME_API);
+        assert!(!seen.contains_key("AWS_EXECUTION_ENV"));
+        assert!(!seen.contains_key("LAMBENT_CHANNEL_FD"));
+    }
+
+    #[test]
+    fn nothing_of_the_platform_is_in_the_environment() {
+        let seen = seen(&config("nodejs20.x", &[]), Some(&chosen()));
+        let secret = |name: &&String| name.contains("SECRET") || name.contains("ACCESS_KEY");
+        assert_eq!(seen.keys().find(secret), None);
+    }
+
+    #[test]
+    fn commands_of_each_kind_and_of_a_wrapper() {
+        let command = |runtime, environment: &[_]| {
+            let config = config(runtime, environment);
+            let runs = (!config.runtime.is_provided()).then(chosen);
+            command(&config, runs.as_ref())
+        };
+        let python = ["/usr/bin/x", "-S", "/var/runtime/bootstrap.py"];
+        assert_eq!(command("python3.11", &[]), python);
+        assert_eq!(command("nodejs20.x", &[]), ["/usr/bin/x", "/var/runtime/bootstrap.cjs"]);
+        assert_eq!(command("provided.al2", &[]), [BOOTSTRAP]);
+        let wrapped = command("python3.11", &[("AWS_LAMBDA_EXEC_WRAPPER", "/var/task/w")]);
+        assert_eq!(wrapped, [&["/var/task/w"][..], &python[..]].concat());
+    }
+}

@@ -242,10 +242,9 @@ impl World {
 
     pub(crate) async fn inspect(&self) -> Inspection {
         self.settle().await;
-        match self.manager.call(ManagerCall::Inspect).await.unwrap() {
-            ManagerAnswer::Inspection(inspection) => inspection,
-            other => panic!("{other:?}"),
-        }
+        let answer = self.manager.call(ManagerCall::Inspect).await.unwrap();
+        let ManagerAnswer::Inspection(inspection) = answer else { panic!("{answer:?}") };
+        inspection
     }
 }
 

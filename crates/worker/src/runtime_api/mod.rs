@@ -12,6 +12,8 @@
 //! ```
 
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 use model::{ErrorClass, RequestId};
