@@ -84,5 +84,7 @@ class Refusals(Case):
         self.refused(404, "ResourceNotFoundException", self.aws.get_function, FunctionName="spoiled")
 
     def test_reserved_variables_and_too_many_are_refused(self):
-        for variables in ({"AWS_REGION": "x"}, {"_HANDLER": "x"}, {"AWS_LAMBDA_RUNTIME_API": "x"}, {"BIG": "x" * 5000}):
+        # The model's pattern has no leading underscore, so this one is a matter of shape.
+        self.refused(400, "ValidationException", self.create, name="reserved", code=ECHO, Environment={"Variables": {"_HANDLER": "x"}})
+        for variables in ({"AWS_REGION": "x"}, {"AWS_LAMBDA_RUNTIME_API": "x"}, {"BIG": "x" * 5000}):
             self.refused(400, "InvalidParameterValueException", self.create, name="reserved", code=ECHO, Environment={"Variables": variables})

@@ -25,6 +25,7 @@ async fn answer(event: LambdaEvent<Value>) -> Result<Value, Error> {
     Ok(json!({
         "event": event.payload,
         "calls": calls,
+        "stream": event.context.env_config.log_stream,
         "request": event.context.request_id,
         "arn": event.context.invoked_function_arn,
         "memory": event.context.env_config.memory,
