@@ -108,6 +108,25 @@ def handler(event, context):
         answer = self.fails("unmarshalled", "def handler(event, context):\n    return {1, 2}\n")
         self.assertEqual(answer.payload["errorType"], "Runtime.MarshalError")
 
+    def test_node_ends_of_every_kind_are_named(self):
+        source = """
+        exports.handler = async (event) => {
+          if (event.exit !== undefined) process.exit(event.exit);
+          if (event.later) { setTimeout(() => { throw new Error('afterwards'); }, 1); await new Promise(() => setTimeout(() => {}, 60000)); }
+          if (event.reject) await Promise.reject(new RangeError('rejected'));
+          if (event.big) return 'x'.repeat(event.big);
+          return {cyclic: (() => { const a = {}; a.a = a; return a; })()};
+        };
+        """
+        self.create("node-ends", package({"index.js": source}), "nodejs20.x", "index.handler")
+        self.assertEqual(self.failed("node-ends", {"reject": True}).payload["errorType"], "RangeError")
+        exited = self.failed("node-ends", {"exit": 9}).payload
+        self.assertEqual(exited["errorType"], "Runtime.ExitError")
+        self.assertIn("exit status 9", exited["errorMessage"])
+        self.assertIn("afterwards", str(self.failed("node-ends", {"later": True}).payload["errorMessage"]))
+        self.assertEqual(self.failed("node-ends", {"big": RESPONSE_MAX + 1000}).payload["errorType"], "Function.ResponseSizeTooLarge")
+        self.assertIn("circular", str(self.failed("node-ends").payload["errorMessage"]).lower())
+
     def test_a_package_without_bootstrap_is_an_invalid_entrypoint(self):
         answer = self.fails("no-bootstrap", package({"nothing": "x"}), runtime="provided.al2023")
         self.assertEqual(answer.payload["errorType"], "Runtime.InvalidEntrypoint")

@@ -117,8 +117,8 @@ pub fn folder(name: &str) -> PathBuf {
 }
 
 fn venv() -> PathBuf {
-    let venv = env::var_os("LAMBENT_E2E_VENV")
-        .map_or_else(|| folder("../../.cache/venv"), PathBuf::from);
+    let venv =
+        env::var_os("LAMBENT_E2E_VENV").map_or_else(|| folder("../../.cache/venv"), PathBuf::from);
     assert!(venv.is_dir(), "{} is not there: scripts/setup.sh test", venv.display());
     venv
 }
@@ -135,7 +135,12 @@ pub fn rust_function(platform: &Platform, built: &str) -> PathBuf {
 pub fn static_bootstrap(platform: &Platform) -> PathBuf {
     let out = platform.scratch("static-bootstrap");
     let source = folder("functions").join("bootstrap.c");
-    make(Command::new("gcc").args(["-O1", "-static", "-Wall", "-Werror", "-o"]).arg(&out).arg(source));
+    make(
+        Command::new("gcc")
+            .args(["-O1", "-static", "-Wall", "-Werror", "-o"])
+            .arg(&out)
+            .arg(source),
+    );
     out
 }
 

@@ -55,6 +55,14 @@ impl Owned {
         assert!(left.is_empty(), "the platform left behind:\n{}", left.join("\n"));
     }
 
+    /// The control of `assert_gone`: while the platform runs, the same look finds it.
+    pub(crate) fn assert_seen(&self) {
+        let left = self.left();
+        for kind in ["process", "group"] {
+            assert!(left.iter().any(|l| l.starts_with(kind)), "no {kind} is seen: {left:?}");
+        }
+    }
+
     fn left(&self) -> Vec<String> {
         let now: BTreeSet<Process> = processes().into_iter().map(|(_, p)| p).collect();
         let mut left: Vec<String> =

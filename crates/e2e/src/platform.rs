@@ -1,6 +1,6 @@
 //! One platform per test: started on a free port over a data directory of its
 //! own, stopped with SIGTERM, and held to a clean end: exit code 0, no panic in
-//! its log, no process, control group or mount left.
+//! its log and no secret, no process, control group or mount left.
 
 use std::{
     env, fs,
@@ -76,6 +76,7 @@ impl Platform {
     /// SIGTERM, and everything that is owed at an orderly end.
     pub fn stop(mut self) {
         let owned = Owned::of(self.child.id(), &self.data());
+        owned.assert_seen();
         self.signal(Signal::TERM);
         let status = until(END_WITHIN_SECONDS, || self.child.try_wait().expect("it can be waited"));
         let log = self.log();
@@ -83,6 +84,8 @@ impl Platform {
         assert_eq!(code, Some(0), "exit code after SIGTERM, log:\n{log}");
         owned.assert_gone();
         assert!(!log.contains("panicked"), "a panic in the platform's log:\n{log}");
+        let secret = self.variable("AWS_SECRET_ACCESS_KEY");
+        assert!(!log.contains(secret), "the platform's log holds its secret key");
     }
 
     /// SIGKILL in the middle of whatever it does, and a new one on the same data.
@@ -90,6 +93,7 @@ impl Platform {
     #[must_use]
     pub fn kill_and_restart(mut self) -> Platform {
         let owned = Owned::of(self.child.id(), &self.data());
+        owned.assert_seen();
         self.signal(Signal::KILL);
         self.child.wait().expect("it can be waited for");
         let home = std::mem::replace(&mut self.home, TempDir::new().expect("a placeholder"));

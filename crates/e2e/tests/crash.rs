@@ -18,9 +18,8 @@ fn a_killed_platform_loses_no_acknowledged_change_and_leaves_nothing_behind() {
             let text = fs::read_to_string(&journal).unwrap_or_default();
             text.lines().filter(|line| line.ends_with("\"acknowledged\": true}")).count()
         };
-        let driver = |driver: Driver| {
-            driver.with("JOURNAL", &journal).with("SEED", format!("round{round}"))
-        };
+        let driver =
+            |driver: Driver| driver.with("JOURNAL", &journal).with("SEED", format!("round{round}"));
         let mut changes = driver(Driver::python_script(&platform, "crash_changes.py")).spawn();
         let reached = until(60, || (acknowledged() >= enough).then_some(()));
         assert!(reached.is_some(), "round {round}: {} of {enough} changes", acknowledged());

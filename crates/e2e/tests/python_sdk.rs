@@ -34,3 +34,8 @@ fn a6_6_reserved_concurrency_under_concurrent_calls() {
 fn a_client_that_hangs_up_does_not_end_its_call() {
     cases("test_concurrency.HangUp");
 }
+
+#[test]
+fn many_callers_at_once_get_their_own_answers() {
+    cases("test_parallel");
+}

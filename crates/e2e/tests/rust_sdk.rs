@@ -12,6 +12,7 @@ use aws_sdk_lambda::{
     types::{FunctionCode, Runtime, State, ThrottleReason},
 };
 use e2e::Platform;
+use tokio::task::JoinSet;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 const SOURCE: &str = "\
@@ -78,15 +79,14 @@ async fn create(client: &Client) {
 async fn throttle(client: &Client) {
     let put = client.put_function_concurrency().function_name(NAME);
     put.reserved_concurrent_executions(2).send().await.expect("it is reserved");
-    let calls: Vec<_> = (0..6)
-        .map(|_| {
-            let client = client.clone();
-            tokio::spawn(async move { invoke(&client, r#"{"seconds":2}"#).await })
-        })
-        .collect();
+    let mut calls = JoinSet::new();
+    for _ in 0..6 {
+        let client = client.clone();
+        calls.spawn(async move { invoke(&client, r#"{"seconds":2}"#).await });
+    }
     let (mut served, mut refused) = (0, 0);
-    for call in calls {
-        match call.await.expect("a call ends").map_err(SdkError::into_service_error) {
+    while let Some(call) = calls.join_next().await {
+        match call.expect("a call ends").map_err(SdkError::into_service_error) {
             Ok(answer) => {
                 assert_eq!(text(&answer), r#"{"sum": 0}"#);
                 served += 1;
