@@ -41,6 +41,9 @@ pub(crate) enum Command {
     Retire,
 }
 
+/// A runtime that asks for work within this time of its answer counts as free from
+/// the answer on.
+const PROMPT_MAX: Span = Span::millis(10);
 /// How long words of a process that has ended are waited for.
 const LAST_WORDS: Span = Span::millis(50);
 /// How long a process that closed its channel may take to end.
@@ -57,6 +60,8 @@ pub(crate) struct Environment {
     pub(crate) manager: ManagerCaller,
     /// Until the first run has reported it.
     pub(crate) init: InitState,
+    /// The runtime asked for work soon after its last answer.
+    pub(crate) prompt: bool,
     /// The program has ended: nothing more can run.
     pub(crate) gone: bool,
 }
@@ -165,7 +170,7 @@ impl Environment {
         let _ = self.manager.note(note).await;
         let Ok(payload) = call.body.collect(limits::PAYLOAD_SYNC_BYTES_MAX).await else {
             // The frontend went away while it sent: nobody waits for an answer.
-            return self.idle_again().await;
+            return self.idle_again(false).await;
         };
         self.output.platform_line(&lines::start(run.request, &self.config.version.to_string()));
         let began = self.clock.now();
@@ -305,23 +310,27 @@ impl Environment {
         let payload = PayloadRef::beside(run.request, body.len() as u64, None);
         let ran = Ran { report, function_error, payload, log_tail };
         let answer = WorkerAnswer::Ran(Box::new(ran));
-        if self.link.answers_when_ready() && reusable {
-            let freed = self.note_idle().await;
-            reply.send_with(answer, Body::from(body));
-            return freed;
-        }
+        let told_early = reusable && self.prompt && self.note_idle().await;
         reply.send_with(answer, Body::from(body));
-        reusable && self.idle_again().await
+        reusable && self.idle_again(told_early).await
     }
 
-    /// Waits until the runtime can take another invocation, then says so.
-    async fn idle_again(&mut self) -> bool {
-        let deadline = self.clock.now() + Span::secs(u64::from(self.config.timeout_secs));
-        match self.watch(Wanted::Ready, deadline).await {
-            Outcome::Answered(_) => self.note_idle().await,
-            Outcome::Failed(_) | Outcome::TimedOut | Outcome::Ended(_) | Outcome::Broken(_) => {
-                false
-            }
+    /// Waits until the runtime can take another invocation, and says so unless that
+    /// was said already: then a next call waits here, for as short as it is known to
+    /// take, and not for a new environment.
+    async fn idle_again(&mut self, told_early: bool) -> bool {
+        if self.link.answers_when_ready() {
+            return told_early || self.note_idle().await;
+        }
+        let answered = self.clock.now();
+        let patience = Span::secs(u64::from(self.config.timeout_secs));
+        let patience = if told_early { PROMPT_MAX } else { patience };
+        let outcome = self.watch(Wanted::Ready, answered + patience).await;
+        self.prompt = self.clock.now().since(answered) <= PROMPT_MAX;
+        match outcome {
+            Outcome::Answered(_) => told_early || self.note_idle().await,
+            Outcome::TimedOut => told_early,
+            Outcome::Failed(_) | Outcome::Ended(_) | Outcome::Broken(_) => false,
         }
     }
 

@@ -130,6 +130,7 @@ impl Host {
             clock: self.clock.clone(),
             manager: self.manager.clone(),
             init: InitState::Told,
+            prompt: true,
             gone: false,
         })
     }
