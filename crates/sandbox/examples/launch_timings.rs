@@ -1,13 +1,15 @@
 //! Measures launches on this machine: microseconds of each phase and of the way from
 //! the request to the exit, median and 90 %. Run it in a release build.
-//! `launch_timings <spawner program> <code directory> <program> [arguments…]`
+//! `launch_timings <spawner program> <code directory> <program> [arguments…]`; with
+//! `SCRATCH=<directory>` in the environment, scratch is on disk.
 
 use std::path::Path;
 
 use rustix::time::{ClockId, clock_gettime};
-use sandbox::{Launcher, Spawner, Spec};
+use sandbox::{Launcher, ScratchDisk, Spawner, Spec};
 
 const ROUNDS: usize = 100;
+const SCRATCH_BYTES: u64 = 512 << 20;
 
 fn now_us() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
@@ -21,8 +23,7 @@ fn main() {
     let argv: Vec<String> = std::iter::once(program).chain(args).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("runtime").block_on(async {
-        let launcher =
-            Launcher::Process(Spawner::start(Path::new(&spawner), &[]).expect("spawner"));
+        let launcher = Launcher::Process(start(Path::new(&spawner)));
         let mut rounds = Vec::new();
         for round in 0..ROUNDS {
             let spec = spec(format!("time-{round}"), &code, argv.clone());
@@ -35,6 +36,7 @@ fn main() {
             sandbox.dispose().await;
             let phases = [
                 t.cgroup_us,
+                t.scratch_us,
                 t.clone_us,
                 t.join_us,
                 t.mounts_us,
@@ -46,14 +48,29 @@ fn main() {
             row.extend([launched - begin, ended - begin]);
             rounds.push(row);
         }
-        let names =
-            ["cgroup", "clone", "join", "mounts", "network", "rights", "exec", "LAUNCH", "TO EXIT"];
+        let names = [
+            "cgroup", "scratch", "clone", "join", "mounts", "network", "rights", "exec", "LAUNCH",
+            "TO EXIT",
+        ];
         for (column, name) in names.iter().enumerate() {
             let mut values: Vec<i64> = rounds.iter().map(|row| row[column]).collect();
             values.sort_unstable();
             println!("{name:8} p50 {:6} p90 {:6} us", values[ROUNDS / 2], values[ROUNDS * 9 / 10]);
         }
     });
+}
+
+fn start(program: &Path) -> Spawner {
+    let spawner = match std::env::var_os("SCRATCH") {
+        None => Spawner::start(program, &[]),
+        Some(directory) => {
+            let disk = ScratchDisk { directory: directory.into(), usual_bytes: SCRATCH_BYTES };
+            Spawner::start_with_scratch(program, &[], disk)
+        }
+    };
+    let spawner = spawner.expect("spawner");
+    println!("missing: {:?}", spawner.missing_limits());
+    spawner
 }
 
 fn spec(id: String, code: &str, argv: Vec<String>) -> Spec {
@@ -69,7 +86,7 @@ fn spec(id: String, code: &str, argv: Vec<String>) -> Spec {
         memory_bytes: 256 << 20,
         cpu_millis: 1000,
         pids_max: 64,
-        scratch_bytes: 16 << 20,
+        scratch_bytes: SCRATCH_BYTES,
         hostname: "sandbox".into(),
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Job<'a> {
     /// One byte when the uid maps are written, end of file when the spawner is gone.
     pub(crate) gate: OwnedFd,
     pub(crate) drop_groups: bool,
+    /// The mount for `/tmp`; without one it is memory.
+    pub(crate) scratch: Option<OwnedFd>,
     pub(crate) spawner: OwnedFd,
     pub(crate) status: OwnedFd,
     pub(crate) channel: OwnedFd,
@@ -66,7 +68,7 @@ pub(crate) fn run(job: Job<'_>) -> ! {
     }
 }
 
-fn exit(code: i32) -> ! {
+pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: ends the process at once; nothing of the spawner's copy may run on exit.
     unsafe { libc::_exit(code) }
 }
@@ -100,7 +102,7 @@ fn prepare(
     }
     at(Stage::Identity, rights::become_user(job.drop_groups))?;
     at(Stage::Rights, rights::die_with_parent())?;
-    at(Stage::Mounts, root::enter(&sources, job.spec))?;
+    at(Stage::Mounts, root::enter(&sources, job.spec, job.scratch.as_ref()))?;
     drop(sources);
     phases.mounts_us = watch.lap_us();
     at(Stage::Network, rustix::system::sethostname(job.spec.hostname.as_bytes()))?;
@@ -159,7 +161,7 @@ fn start(job: Job<'_>, listener: TcpListener, mut phases: Phases, mut watch: Sto
     forward_signals();
     let status = job.status;
     // The program alone holds its channel and outputs, so that their end is its end.
-    drop((job.channel, job.stdout, job.stderr, job.gate, job.spawner, job.tasks));
+    drop((job.channel, job.stdout, job.stderr, job.gate, job.spawner, job.tasks, job.scratch));
     let mut failure = Vec::new();
     fs::File::from(report).read_to_end(&mut failure).ok();
     if let Ok(failure) = serde_json::from_slice::<Failure>(&failure) {
@@ -178,7 +180,7 @@ fn cloexec_pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
 }
 
 /// The copies of the spawner's own descriptors end here.
-fn keep_only(keep: RawFd) {
+pub(crate) fn keep_only(keep: RawFd) {
     let keep = keep.unsigned_abs();
     // SAFETY: nothing in this process uses the closed descriptors again.
     unsafe {

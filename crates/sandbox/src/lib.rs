@@ -17,6 +17,7 @@ pub mod process;
 mod protocol;
 mod rights;
 mod root;
+mod scratch;
 mod seccomp;
 pub mod spawner;
 mod spec;
@@ -31,6 +32,7 @@ use std::{
 pub use limited::{Limit, MissingLimit};
 pub use process::{Spawner, StartError};
 pub use protocol::{ExitStatus, Stage};
+pub use scratch::{NoDisk, Scratch, ScratchDisk, ScratchStep};
 pub use spec::{Bind, Spec, SpecError};
 
 /// What makes sandboxes.
@@ -83,6 +85,8 @@ pub enum LaunchError {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaunchTimings {
     pub cgroup_us: u64,
+    /// Taking a scratch on disk from the stock, or making one.
+    pub scratch_us: u64,
     pub clone_us: u64,
     /// Joining the control groups and waiting for the user map.
     pub join_us: u64,
@@ -206,6 +210,14 @@ impl Sandbox {
     pub fn timings(&self) -> Option<LaunchTimings> {
         match self {
             Sandbox::Process(running) => Some(running.timings()),
+            Sandbox::Fake(_) => None,
+        }
+    }
+
+    /// What holds the files of `/tmp`; `None` for a fake.
+    pub fn scratch(&self) -> Option<Scratch> {
+        match self {
+            Sandbox::Process(running) => Some(running.scratch()),
             Sandbox::Fake(_) => None,
         }
     }

@@ -1,5 +1,5 @@
 //! Limits that this host cannot enforce, named so that nobody takes a sandbox for
-//! stronger than it is. Found by the cgroup driver, shown by the worker and doctor.
+//! stronger than it is. Found by the cgroup driver and the stock of scratch, shown by the worker and doctor.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ pub enum Limit {
     Pids,
     Freeze,
     GroupKill,
+    Scratch,
 }
 
 /// A limit without enforcement and the reason.
@@ -27,6 +28,7 @@ impl Limit {
             Limit::Pids => "limit of processes",
             Limit::Freeze => "freezing of idle sandboxes",
             Limit::GroupKill => "kill as one group",
+            Limit::Scratch => "scratch on disk",
         }
     }
 
@@ -38,6 +40,7 @@ impl Limit {
             Limit::Pids => "only RLIMIT_NPROC bounds the number of processes",
             Limit::Freeze => "idle functions keep running in the background",
             Limit::GroupKill => "sandboxes are killed through their PID namespace instead",
+            Limit::Scratch => "files in /tmp count against the memory limit of the function",
         }
     }
 }

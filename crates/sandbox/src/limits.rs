@@ -38,3 +38,20 @@ pub(crate) const CPU_PERIOD_US: u64 = 20_000;
 /// Tries of an ending spawner to remove the groups of its dead (1 s); the next start of
 /// a spawner removes what is left.
 pub(crate) const END_TRIES_MAX: u32 = 500;
+/// Fewest inodes of a scratch, however small: programs make many small files.
+pub(crate) const SCRATCH_INODES_MIN: u64 = 1024;
+/// Scratches made ahead, each a loop device and a mounted file system (about 0.3 MiB of
+/// kernel memory). A launch that finds none makes its own (1 to 3 ms).
+pub(crate) const SCRATCH_STOCK_MAX: usize = 8;
+/// Sizes of scratch that are remembered (60 to 300 KiB each); the oldest is forgotten and
+/// made again when asked for (about 40 ms).
+pub(crate) const SCRATCH_TEMPLATES_MAX: usize = 8;
+/// File systems made before a size is given up. The first try is right unless mke2fs
+/// rounds the last block group away.
+pub(crate) const TEMPLATE_TRIES_MAX: u32 = 3;
+/// Free loop devices asked for before giving up: each try lost one to another process.
+pub(crate) const LOOP_TRIES_MAX: u32 = 16;
+/// Scratches the remover holds; beyond, the end of a sandbox itself lets go of its own.
+pub(crate) const SCRATCH_HELD_MAX: usize = 2 * LIVE_MAX;
+/// A dead scratch with more in it is shut down, so that none of it is written for nobody.
+pub(crate) const SCRATCH_WRITTEN_BYTES_MAX: u64 = 16 * 1024 * 1024;

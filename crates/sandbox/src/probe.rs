@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use crate::{cgroup, landlock};
+use crate::{cgroup, landlock, limited::Limit, scratch};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -54,7 +54,7 @@ pub fn survey() -> Vec<Finding> {
     findings.push(unshare());
     findings.extend([tmpfs(), overlay(), pivot_root()]);
     findings.extend(control_groups());
-    findings.extend([seccomp(), landlock_finding(), no_new_privileges(), kvm()]);
+    findings.extend([seccomp(), landlock_finding(), no_new_privileges(), kvm(), scratch_on_disk()]);
     findings
 }
 
@@ -248,6 +248,21 @@ fn kvm() -> Finding {
         detail: if there { "/dev/kvm exists; not used today" } else { "no /dev/kvm" }.into(),
         meaning: "no microVM tier",
         remedy: "enable hardware virtualisation",
+    }
+}
+
+fn scratch_on_disk() -> Finding {
+    let found = scratch::survey();
+    Finding {
+        name: Limit::Scratch.name(),
+        found: yes(found.is_ok()),
+        weight: Weight::Extra,
+        detail: match found {
+            Ok(()) => "ext4, loop devices and mke2fs are there".into(),
+            Err(reason) => reason.to_string(),
+        },
+        meaning: Limit::Scratch.consequence(),
+        remedy: "run as root with loop devices, and install e2fsprogs",
     }
 }
 

@@ -31,7 +31,8 @@ use crate::{
     cgroup::{Group, peak_of},
     limits::HELLO_WAIT,
     packet::{self, PacketError},
-    protocol::{Event, Failure, Hello, Phases, Request, Stage},
+    protocol::{Event, Failure, Hello, Phases, Request, Setup, Stage},
+    scratch::{Scratch, ScratchDisk},
 };
 
 /// Why no spawner runs.
@@ -70,13 +71,33 @@ pub struct Spawner(Arc<Shared>);
 
 impl Spawner {
     /// Starts `program args…`, which must call [`crate::spawner::main`]. Blocks for a
-    /// few milliseconds.
+    /// few milliseconds. Scratch of its sandboxes is memory.
     pub fn start(program: &Path, args: &[&str]) -> Result<Spawner, StartError> {
+        Spawner::start_with(program, args, None)
+    }
+
+    /// The same with scratch on disk where the host allows it, which is tried first
+    /// (about 50 ms). Where it does not, [`Spawner::missing_limits`] says so.
+    pub fn start_with_scratch(
+        program: &Path,
+        args: &[&str],
+        disk: ScratchDisk,
+    ) -> Result<Spawner, StartError> {
+        Spawner::start_with(program, args, Some(disk))
+    }
+
+    fn start_with(
+        program: &Path,
+        args: &[&str],
+        scratch: Option<ScratchDisk>,
+    ) -> Result<Spawner, StartError> {
         let failed = |error: PacketError| StartError::Socket(error.to_string());
         let (socket, theirs) = packet::pair().map_err(|error| failed(error.into()))?;
         let child = Command::new(program).args(args).stdin(Stdio::from(theirs)).spawn().map_err(
             |source| StartError::Program { program: program.display().to_string(), source },
         )?;
+        let setup = Setup { scratch };
+        packet::send(socket.as_fd(), &setup, &[], SendFlags::DONTWAIT).map_err(failed)?;
         let mut fds = [PollFd::new(&socket, PollFlags::IN)];
         let wait = Timespec { tv_sec: HELLO_WAIT.as_secs().cast_signed(), tv_nsec: 0 };
         let ready = poll(&mut fds, Some(&wait)).unwrap_or(0);
@@ -116,14 +137,14 @@ impl Spawner {
         self.send(&Request::Launch(Box::new(spec)), &fds).await?;
         drop(fds);
         let status = watched(status, Interest::READABLE)?;
-        let (mut running, clone) = self.spawned(status).await?;
+        let mut running = self.spawned(status).await?;
         running.channel = Some(channel.into());
         running.stdout = Some(stdout);
         running.stderr = Some(stderr);
         let error = match next(&running.status).await? {
             Some((Event::Started(phases), fds)) => {
                 running.listener = fds.into_iter().next().map(TcpListener::from);
-                running.timings = timings(clone, phases);
+                running.add(phases);
                 return Ok(running);
             }
             Some((Event::Failed(failure) | Event::Refused(failure), _)) => refusal(failure),
@@ -135,14 +156,13 @@ impl Spawner {
         Err(error)
     }
 
-    async fn spawned(
-        &self,
-        status: AsyncFd<OwnedFd>,
-    ) -> Result<(Running, (u64, u64)), LaunchError> {
+    async fn spawned(&self, status: AsyncFd<OwnedFd>) -> Result<Running, LaunchError> {
         match next(&status).await? {
-            Some((Event::Spawned { group, cgroup_us, clone_us }, fds)) => {
+            Some((Event::Spawned { group, cgroup_us, scratch_us, clone_us, scratch }, fds)) => {
                 let pidfd = fds.into_iter().next().ok_or(LaunchError::Protocol)?;
-                let running = Running {
+                let before =
+                    LaunchTimings { cgroup_us, scratch_us, clone_us, ..LaunchTimings::default() };
+                Ok(Running {
                     spawner: self.clone(),
                     status,
                     pidfd: watched(pidfd, Interest::READABLE)?,
@@ -153,9 +173,9 @@ impl Spawner {
                     channel: None,
                     stdout: None,
                     stderr: None,
-                    timings: LaunchTimings::default(),
-                };
-                Ok((running, (cgroup_us, clone_us)))
+                    scratch,
+                    timings: before,
+                })
             }
             Some((Event::Refused(failure) | Event::Failed(failure), _)) => Err(refusal(failure)),
             Some((Event::Started(_) | Event::Exited(_), _)) => Err(LaunchError::Protocol),
@@ -216,11 +236,6 @@ fn refusal(failure: Failure) -> LaunchError {
     LaunchError::SetUp { stage, errno }
 }
 
-fn timings((cgroup_us, clone_us): (u64, u64), phases: Phases) -> LaunchTimings {
-    let Phases { join_us, mounts_us, network_us, rights_us, exec_us } = phases;
-    LaunchTimings { cgroup_us, clone_us, join_us, mounts_us, network_us, rights_us, exec_us }
-}
-
 async fn next(status: &AsyncFd<OwnedFd>) -> Result<Option<(Event, Vec<OwnedFd>)>, LaunchError> {
     loop {
         let mut ready = status.readable().await?;
@@ -246,6 +261,7 @@ pub struct Running {
     channel: Option<UnixStream>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
+    scratch: Scratch,
     timings: LaunchTimings,
 }
 
@@ -264,6 +280,17 @@ impl Running {
 
     pub fn take_stderr(&mut self) -> Option<OwnedFd> {
         self.stderr.take()
+    }
+
+    /// What holds the files of `/tmp`.
+    pub fn scratch(&self) -> Scratch {
+        self.scratch
+    }
+
+    fn add(&mut self, phases: Phases) {
+        let Phases { join_us, mounts_us, network_us, rights_us, exec_us } = phases;
+        self.timings =
+            LaunchTimings { join_us, mounts_us, network_us, rights_us, exec_us, ..self.timings };
     }
 
     pub fn timings(&self) -> LaunchTimings {

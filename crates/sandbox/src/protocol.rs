@@ -11,7 +11,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{cgroup::Group, limited::MissingLimit, spec::Spec};
+use crate::{
+    cgroup::Group,
+    limited::MissingLimit,
+    scratch::{Scratch, ScratchDisk},
+    spec::Spec,
+};
+
+/// First message to the spawner.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) scratch: Option<ScratchDisk>,
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
@@ -34,7 +45,9 @@ pub(crate) enum Event {
     Spawned {
         group: Group,
         cgroup_us: u64,
+        scratch_us: u64,
         clone_us: u64,
+        scratch: Scratch,
     },
     Failed(Failure),
     /// The program's image is loaded. With the listener of the Runtime API.

@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use crate::{
-    limits::{ROOT_BYTES_MAX, SCRATCH_BYTES_PER_INODE, SHM_BYTES_MAX},
+    limits::{ROOT_BYTES_MAX, SCRATCH_BYTES_PER_INODE, SCRATCH_INODES_MIN, SHM_BYTES_MAX},
     rights::USER,
     spec::Spec,
 };
@@ -101,7 +101,7 @@ impl Sources {
 }
 
 /// Builds the root and makes it the only thing visible.
-pub(crate) fn enter(sources: &Sources, spec: &Spec) -> io::Result<()> {
+pub(crate) fn enter(sources: &Sources, spec: &Spec, scratch: Option<&OwnedFd>) -> io::Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // Any directory will do: it is hidden in this namespace only, and only for us.
@@ -122,9 +122,7 @@ pub(crate) fn enter(sources: &Sources, spec: &Spec) -> io::Result<()> {
     }
     build_dev()?;
     build_proc()?;
-    let inodes = (spec.scratch_bytes / SCRATCH_BYTES_PER_INODE).max(1024);
-    let scratch = format!("mode=1777,size={},nr_inodes={inodes}", spec.scratch_bytes);
-    tmpfs(Path::new("tmp"), MountFlags::NODEV, &scratch)?;
+    build_tmp(spec.scratch_bytes, scratch)?;
     // The new root is stacked over the old one, which is then detached.
     rustix::process::pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
@@ -224,6 +222,16 @@ fn build_dev() -> io::Result<()> {
     set_attributes(&tree, libc::MOUNT_ATTR_RDONLY, 0)?;
     let shm = format!("mode=1777,size={SHM_BYTES_MAX},nr_inodes=1024");
     tmpfs(&dev.join("shm"), MountFlags::NODEV | MountFlags::NOEXEC, &shm)
+}
+
+fn build_tmp(bytes: u64, scratch: Option<&OwnedFd>) -> io::Result<()> {
+    let tmp = Path::new("tmp");
+    if let Some(mount) = scratch {
+        move_mount(mount, "", CWD, tmp, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+        return Ok(());
+    }
+    let inodes = (bytes / SCRATCH_BYTES_PER_INODE).max(SCRATCH_INODES_MIN);
+    tmpfs(tmp, MountFlags::NODEV, &format!("mode=1777,size={bytes},nr_inodes={inodes}"))
 }
 
 fn build_proc() -> io::Result<()> {

@@ -17,12 +17,14 @@ use rustix::{
 };
 
 use crate::{
-    cgroup::{Group, Limits, Parent},
+    cgroup::{Group, Join, Limits, Parent},
     child, landlock,
+    limited::{Limit, MissingLimit},
     limits::{END_TRIES_MAX, END_WAIT_MS, LIVE_MAX, REMOVE_RETRY_MS, REMOVE_TRIES_MAX},
     packet,
-    protocol::{Event, Failure, Hello, Request, Stage},
+    protocol::{Event, Failure, Hello, Request, Setup, Stage},
     rights,
+    scratch::{NoDisk, Scratch, ScratchDisk, Stock},
     seccomp::Filter,
     spec::Spec,
     stopwatch::Stopwatch,
@@ -39,12 +41,12 @@ pub fn main(fd: RawFd) -> ! {
     ignore_signals();
     rights::raise_open_files();
     let code = match Serving::begin(socket) {
-        Ok(mut serving) => {
+        Ok(Some(mut serving)) => {
             serving.serve();
             serving.end();
             0
         }
-        Err(_) => 1,
+        Ok(None) | Err(_) => 1,
     };
     std::process::exit(code)
 }
@@ -71,6 +73,15 @@ struct Ends {
     stderr: OwnedFd,
 }
 
+/// What a sandbox gets from us before its first process exists.
+struct Grant {
+    group: Group,
+    join: Join,
+    scratch: Result<OwnedFd, NoDisk>,
+    cgroup_us: u64,
+    scratch_us: u64,
+}
+
 struct Serving {
     socket: OwnedFd,
     parent: Parent,
@@ -82,14 +93,23 @@ struct Serving {
     /// By first process: what has to be killed when we end.
     live: HashMap<i32, (OwnedFd, Group)>,
     dying: Vec<(Group, u32)>,
+    scratch: Result<Stock, NoDisk>,
 }
 
 impl Serving {
-    fn begin(socket: OwnedFd) -> Result<Serving, packet::PacketError> {
+    /// `None` when the worker is gone already.
+    fn begin(socket: OwnedFd) -> Result<Option<Serving>, packet::PacketError> {
+        let received = packet::receive::<Setup>(socket.as_fd(), RecvFlags::empty())?;
+        let Some((setup, _)) = received else { return Ok(None) };
+        let scratch = open_scratch(setup.scratch.as_ref());
         let parent = Parent::open();
-        let hello = Hello { missing: parent.missing.clone() };
+        let mut missing = parent.missing.clone();
+        if let (Some(_), Err(reason)) = (&setup.scratch, &scratch) {
+            missing.push(MissingLimit { limit: Limit::Scratch, reason: reason.to_string() });
+        }
+        let hello = Hello { missing };
         packet::send(socket.as_fd(), &hello, &[], SendFlags::empty())?;
-        Ok(Serving {
+        Ok(Some(Serving {
             socket,
             parent,
             filter: Filter::build(),
@@ -98,13 +118,14 @@ impl Serving {
             launches: 0,
             live: HashMap::new(),
             dying: Vec::new(),
-        })
+            scratch,
+        }))
     }
 
     fn serve(&mut self) {
         loop {
-            if !self.dying.is_empty() && !readable(&self.socket, REMOVE_RETRY_MS) {
-                self.remove_dying();
+            if self.has_chores() && !readable(&self.socket, REMOVE_RETRY_MS) {
+                self.do_chores();
                 continue;
             }
             match packet::receive::<Request>(self.socket.as_fd(), RecvFlags::empty()) {
@@ -112,6 +133,18 @@ impl Serving {
                 Ok(Some((Request::Remove(group), _))) => self.remove(group),
                 Ok(None) | Err(_) => return,
             }
+        }
+    }
+
+    fn has_chores(&self) -> bool {
+        !self.dying.is_empty() || self.scratch.as_ref().is_ok_and(Stock::is_hungry)
+    }
+
+    /// What is done while nobody asks for anything.
+    fn do_chores(&mut self) {
+        self.remove_dying();
+        if let Ok(stock) = &mut self.scratch {
+            stock.refill();
         }
     }
 
@@ -144,8 +177,13 @@ impl Serving {
         };
         let (group, join) = self.parent.create(&name, limits).map_err(failed(Stage::Cgroup))?;
         let cgroup_us = watch.lap_us();
-        let outcome = self.clone_child(spec, ends, join, &group, cgroup_us, &mut watch);
-        let (pid, pidfd) = match outcome {
+        let scratch = match &mut self.scratch {
+            Ok(stock) => stock.take(spec.scratch_bytes),
+            Err(reason) => Err(*reason),
+        };
+        let scratch_us = watch.lap_us();
+        let grant = Grant { group: group.clone(), join, scratch, cgroup_us, scratch_us };
+        let (pid, pidfd) = match self.clone_child(spec, ends, grant, &mut watch) {
             Ok(child) => child,
             Err(error) => {
                 self.remove(group);
@@ -160,14 +198,13 @@ impl Serving {
         &mut self,
         spec: &Spec,
         ends: Ends,
-        join: crate::cgroup::Join,
-        group: &Group,
-        cgroup_us: u64,
+        grant: Grant,
         watch: &mut Stopwatch,
     ) -> std::io::Result<(i32, OwnedFd)> {
         let (gate, opener) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let spawner = pidfd_open(getpid(), PidfdFlags::empty())?;
         let Ends { status, channel, stdout, stderr } = ends;
+        let Grant { group, join, scratch, cgroup_us, scratch_us } = grant;
         match clone::into_sandbox(join.unified.as_ref())? {
             clone::Side::Child => {
                 drop(opener);
@@ -178,6 +215,7 @@ impl Serving {
                     tasks: join.tasks,
                     gate,
                     drop_groups: self.identities.may_drop_groups(),
+                    scratch: scratch.ok(),
                     spawner,
                     status,
                     channel,
@@ -189,11 +227,24 @@ impl Serving {
                 // A child without maps meets the closed gate and ends.
                 self.identities.write_maps(pid)?;
                 let clone_us = watch.lap_us();
-                let event = Event::Spawned { group: group.clone(), cgroup_us, clone_us };
+                let scratch = self.hold(&pidfd, scratch);
+                let event = Event::Spawned { group, cgroup_us, scratch_us, clone_us, scratch };
                 packet::tell(&status, &event, &[pidfd.as_fd()]);
                 rustix::io::write(&opener, &[1])?;
                 Ok((pid, pidfd))
             }
+        }
+    }
+
+    /// The sandbox has its copy of the mount; the remover gets one for its end.
+    fn hold(&self, sandbox: &OwnedFd, scratch: Result<OwnedFd, NoDisk>) -> Scratch {
+        match (&self.scratch, scratch) {
+            (Ok(stock), Ok(mount)) => {
+                stock.remove_after(sandbox, &mount);
+                Scratch::Disk
+            }
+            (Err(reason), _) => Scratch::Memory(*reason),
+            (Ok(_), Err(reason)) => Scratch::Memory(reason),
         }
     }
 
@@ -212,7 +263,7 @@ impl Serving {
     }
 
     /// Kills all and leaves nothing behind.
-    fn end(&mut self) {
+    fn end(mut self) {
         for (pidfd, group) in self.live.values() {
             group.kill();
             pidfd_send_signal(pidfd, Signal::KILL).ok();
@@ -231,7 +282,14 @@ impl Serving {
             let _ = rustix::thread::nanosleep(&Timespec { tv_sec: 0, tv_nsec: pause });
         }
         self.parent.remove();
+        if let Ok(stock) = self.scratch {
+            stock.end();
+        }
     }
+}
+
+fn open_scratch(disk: Option<&ScratchDisk>) -> Result<Stock, NoDisk> {
+    disk.map_or(Err(NoDisk::NotAsked), Stock::open)
 }
 
 fn readable(fd: &impl AsFd, wait_ms: i32) -> bool {

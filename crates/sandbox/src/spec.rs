@@ -34,7 +34,8 @@ pub struct Spec {
     pub env: Vec<(String, String)>,
     /// Working directory inside, absolute.
     pub cwd: String,
-    /// Limit of memory, swap excluded. Files in `/tmp` and `/dev/shm` count.
+    /// Limit of memory, swap excluded. Files in `/dev/shm` count, and those in `/tmp`
+    /// where scratch is not on disk.
     pub memory_bytes: u64,
     /// Thousandths of one CPU.
     pub cpu_millis: u32,

@@ -167,7 +167,7 @@ fn i15_a_frozen_sandbox_stands_still_and_can_be_killed() {
 }
 
 /// Processes on the host whose command line holds a mark.
-fn marked(mark: &str) -> usize {
+pub(crate) fn marked(mark: &str) -> usize {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
     lines.filter(|line| String::from_utf8_lossy(line).split('\0').any(|part| part == mark)).count()
@@ -192,7 +192,7 @@ fn groups_of(pid: u32) -> BTreeSet<String> {
 }
 
 /// Until a condition holds that the kernel brings about by itself.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..500 {
         if holds() {
             return;

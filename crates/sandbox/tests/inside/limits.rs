@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sandbox::{ExitStatus, Limit};
+use sandbox::{ExitStatus, Limit, NoDisk, Scratch};
 
 use crate::stage::{PYTHON, code, launch, outcome, run, spawner, spawner_of, spec};
 
@@ -124,7 +124,14 @@ fn an_ordinary_user_gets_walls_and_is_told_what_lacks() {
         let (code, place) = (code(), code());
         let spawner = spawner_of(65534, place.path());
         let missing: Vec<Limit> = spawner.missing_limits().iter().map(|m| m.limit).collect();
-        for limit in [Limit::Memory, Limit::Cpu, Limit::Pids, Limit::Freeze, Limit::GroupKill] {
+        for limit in [
+            Limit::Memory,
+            Limit::Cpu,
+            Limit::Pids,
+            Limit::Freeze,
+            Limit::GroupKill,
+            Limit::Scratch,
+        ] {
             assert!(missing.contains(&limit), "{limit:?} is said to be missing");
         }
         let script = "import os\nprint(os.getuid(), sorted(os.listdir('/')).count('root'))\n\
@@ -136,6 +143,7 @@ s=open('/proc/self/status').read()\nprint('Seccomp:\\t2' in s, 'CapBnd:\\t000000
         let sleeper = launch(&spawner, spec("sleeper", code.path(), &["/bin/sleep", "60"])).await;
         assert!(sleeper.freeze().is_err(), "no silent freeze");
         assert_eq!(sleeper.memory_peak(), None);
+        assert_eq!(sleeper.scratch(), Some(Scratch::Memory(NoDisk::NotRoot)));
         sleeper.kill();
         assert_eq!(sleeper.wait().await.status, ExitStatus::Signal(9));
     });

@@ -3,5 +3,6 @@
 
 mod life;
 mod limits;
+mod scratch;
 mod stage;
 mod walls;

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use sandbox::{Exit, Launcher, Sandbox, Spawner, Spec};
+use sandbox::{Exit, Launcher, Sandbox, ScratchDisk, Spawner, Spec};
 
 pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
@@ -26,13 +26,21 @@ pub(crate) fn spawner() -> Spawner {
     Spawner::start(Path::new(env!("CARGO_BIN_EXE_sandbox-spawner")), &[]).unwrap()
 }
 
+/// The spawner of [`spawner`], with scratch on the disk of `directory`.
+pub(crate) fn disk_spawner(directory: &Path) -> Spawner {
+    let disk = ScratchDisk { directory: directory.into(), usual_bytes: 16 << 20 };
+    let program = Path::new(env!("CARGO_BIN_EXE_sandbox-spawner"));
+    Spawner::start_with_scratch(program, &[], disk).unwrap()
+}
+
 /// A spawner of another user, who may not enter the directory of this build.
 pub(crate) fn spawner_of(uid: u32, place: &Path) -> Spawner {
     let program = place.join("sandbox-spawner");
     std::fs::copy(env!("CARGO_BIN_EXE_sandbox-spawner"), &program).unwrap();
     let (user, group) = (format!("--reuid={uid}"), format!("--regid={uid}"));
     let args = [user.as_str(), &group, "--clear-groups", program.to_str().unwrap()];
-    Spawner::start(Path::new("/usr/bin/setpriv"), &args).unwrap()
+    let disk = ScratchDisk { directory: place.join("scratch"), usual_bytes: 16 << 20 };
+    Spawner::start_with_scratch(Path::new("/usr/bin/setpriv"), &args, disk).unwrap()
 }
 
 pub(crate) fn code() -> tempfile::TempDir {
