@@ -3,7 +3,9 @@
 import http.client
 import json
 import os
+import subprocess
 import threading
+import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +14,6 @@ import botocore.awsrequest
 import botocore.credentials
 from platform_under_test import REGION, Answer, Case, client, until
 
-# Announces itself in its log and waits until the test has seen enough.
 SLOW = """
 import time
 def handler(event, context):
@@ -102,12 +103,17 @@ class HangUp(Case):
         connection.request("POST", address.path, request.body, dict(request.headers))
         return connection
 
-    def occupied(self, name):
+    def tried(self, name):
+        """An answer, or the reason of the refusal. A reservation of 1 also means 10
+        calls a second, so a refusal for the rate says nothing about the slot."""
         try:
-            self.aws.invoke(FunctionName=name, Payload=b"{}")
-            return False
-        except self.aws.exceptions.TooManyRequestsException:
-            return True
+            return Answer(self.aws.invoke(FunctionName=name, Payload=b"{}"))
+        except self.aws.exceptions.TooManyRequestsException as refusal:
+            return refusal.response["Reason"]
+
+    def begun(self, name):
+        logs = subprocess.run([os.environ["LAMBENT"], "logs", name], check=True, capture_output=True, timeout=20)
+        return b"begun" in logs.stdout
 
     def test_a_client_that_hangs_up_leaves_the_handler_running_and_its_slot_held(self):
         source = """
@@ -122,12 +128,28 @@ def handler(event, context):
     return finished
 """
         self.create("left", source, MemorySize=1769)
-        self.assertEqual(self.ok("left"), 0)
         self.aws.put_function_concurrency(FunctionName="left", ReservedConcurrentExecutions=1)
-        connection = self.hang_up("left", {"seconds": 2})
-        until(lambda: self.occupied("left"), "the call holds the only slot")
+        connection = self.hang_up("left", {"seconds": 3})
+        until(lambda: self.begun("left"), "the call runs")
         connection.close()
-        held = sum(self.occupied("left") for _ in range(5))
-        self.assertEqual(held, 5, "the slot is held until the handler is done")
-        until(lambda: not self.occupied("left"), "the slot is free after the handler's end")
-        self.assertEqual(self.ok("left"), 1, "the handler finished, in the same environment")
+        for _ in range(3):
+            self.assertEqual(self.tried("left"), RESERVED, "the slot is held until the handler is done")
+        answer = until(lambda: next((a for a in [self.tried("left")] if isinstance(a, Answer)), None), "the slot is free")
+        self.assertEqual(answer.payload, 1, "the handler finished, in the same environment")
+
+    def test_control_without_the_hung_up_call_the_slot_is_free(self):
+        self.create("alone", "def handler(event, context):\n    return 0\n")
+        self.aws.put_function_concurrency(FunctionName="alone", ReservedConcurrentExecutions=1)
+        self.assertEqual([self.tried("alone").payload for _ in range(5)], [0] * 5)
+
+    def test_a_reservation_of_1_serves_10_calls_a_second(self):
+        self.create("paced", "def handler(event, context):\n    return 0\n")
+        self.aws.put_function_concurrency(FunctionName="paced", ReservedConcurrentExecutions=1)
+        began, tries = time.monotonic(), []
+        while time.monotonic() - began < 2:
+            tries.append(self.tried("paced"))
+        served = [t for t in tries if isinstance(t, Answer)]
+        # Ten at once, then ten a second; the machine may be slow, never fast.
+        most = 10 + 10 * (time.monotonic() - began) + 1
+        self.assertTrue(10 <= len(served) <= most, f"{len(served)} of {len(tries)} were served")
+        self.assertEqual({t for t in tries if not isinstance(t, Answer)}, {"ReservedFunctionInvocationRateLimitExceeded"})

@@ -1,4 +1,5 @@
-//! AWS's own runtime clients, unchanged, inside our environments.
+//! AWS's own runtime clients, unchanged, inside our environments: Python's as it is
+//! published, Rust's as cargo builds it. What they are asked stands in `py/`.
 
 use e2e::{Driver, Platform, rust_function};
 
