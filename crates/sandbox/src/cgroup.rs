@@ -302,6 +302,11 @@ impl Group {
         count.and_then(|count| count.trim().parse::<u64>().ok()).is_some_and(|kills| kills > 0)
     }
 
+    /// Whether every directory was removed, or there never was one.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.directories().iter().all(|directory| !directory.exists())
+    }
+
     /// Removes the directories; fails while a member lives. Gone already is success.
     pub(crate) fn remove(&self) -> io::Result<()> {
         let mut outcome = Ok(());

@@ -10,6 +10,8 @@ pub(crate) const PACKET_BYTES_MAX: usize = 160 * 1024;
 pub(crate) const PACKET_FDS_MAX: usize = 4;
 /// Sandboxes one spawner holds; the next launch is refused with `EAGAIN`.
 pub(crate) const LIVE_MAX: usize = 4096;
+/// Sandboxes a spawner remembers before it looks for those that are gone.
+pub(crate) const LIVE_SWEEP_MIN: usize = 32;
 /// How long a fresh spawner may take to say hello before it is given up.
 pub(crate) const HELLO_WAIT: Duration = Duration::from_secs(10);
 /// How often the removal of a group that is still busy is tried again. Groups empty

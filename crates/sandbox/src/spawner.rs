@@ -20,7 +20,9 @@ use crate::{
     cgroup::{Group, Join, Limits, Parent},
     child, landlock,
     limited::{Limit, MissingLimit},
-    limits::{END_TRIES_MAX, END_WAIT_MS, LIVE_MAX, REMOVE_RETRY_MS, REMOVE_TRIES_MAX},
+    limits::{
+        END_TRIES_MAX, END_WAIT_MS, LIVE_MAX, LIVE_SWEEP_MIN, REMOVE_RETRY_MS, REMOVE_TRIES_MAX,
+    },
     packet,
     protocol::{Event, Failure, Hello, Request, Setup, Stage},
     rights,
@@ -92,6 +94,8 @@ struct Serving {
     launches: u64,
     /// By first process: what has to be killed when we end.
     live: HashMap<i32, (OwnedFd, Group)>,
+    /// So many of them before the gone are looked for again.
+    live_sweep: usize,
     dying: Vec<(Group, u32)>,
     scratch: Result<Stock, NoDisk>,
 }
@@ -117,6 +121,7 @@ impl Serving {
             identities: clone::Identities::of_this_process(),
             launches: 0,
             live: HashMap::new(),
+            live_sweep: LIVE_SWEEP_MIN,
             dying: Vec::new(),
             scratch,
         }))
@@ -164,6 +169,7 @@ impl Serving {
                 errno: error.raw_os_error().unwrap_or(libc::EINVAL),
             }
         };
+        self.forget_gone();
         if self.live.len() >= LIVE_MAX {
             return Err(Failure { stage: Stage::Capacity, errno: libc::EAGAIN });
         }
@@ -245,6 +251,14 @@ impl Serving {
             }
             (Err(reason), _) => Scratch::Memory(*reason),
             (Ok(_), Err(reason)) => Scratch::Memory(reason),
+        }
+    }
+
+    /// A worker that could remove the groups itself tells us nothing about it.
+    fn forget_gone(&mut self) {
+        if self.live.len() >= self.live_sweep {
+            self.live.retain(|_, (pidfd, group)| !(readable(pidfd, 0) && group.is_gone()));
+            self.live_sweep = (2 * self.live.len()).clamp(LIVE_SWEEP_MIN, LIVE_MAX);
         }
     }
 

@@ -318,3 +318,21 @@ fn the_survey_of_this_host_is_full() {
         "{findings:#?}"
     );
 }
+
+#[test]
+fn a_spawner_forgets_its_dead() {
+    run(async {
+        let (code, spawner) = (code(), spawner());
+        let descriptors = format!("/proc/{}/fd", spawner.pid());
+        let count = || std::fs::read_dir(&descriptors).unwrap().count();
+        let before = count();
+        for number in 0..200 {
+            let spec = spec(&format!("dead-{number}"), code.path(), &["/bin/true"]);
+            let sandbox = launch(&spawner, spec).await;
+            sandbox.wait().await;
+            sandbox.dispose().await;
+        }
+        let held = count() - before;
+        assert!(held <= 64, "{held} descriptors of dead sandboxes");
+    });
+}
