@@ -80,7 +80,7 @@ impl Up {
         let isolation = isolation::judge(settings.allow_weak_isolation)?;
         data::create(&settings.data)?;
         // The helper is a fork of a process that has no threads yet.
-        let launcher = spawner::start()?;
+        let launcher = spawner::start(&settings.data)?;
         let executor = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS_MAX)

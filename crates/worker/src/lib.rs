@@ -21,7 +21,11 @@ mod spec;
 mod start;
 mod worker;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use model::{Region, WorkerId};
 use objects::Objects;
@@ -56,6 +60,11 @@ pub struct Ground {
     pub launcher: Launcher,
     pub objects: Objects,
     pub manager: ManagerCaller,
+}
+
+/// Where the launcher is to keep the scratch of sandboxes, below [`Settings::data`].
+pub fn scratch_directory(data: &Path) -> PathBuf {
+    data.join("cache/scratch")
 }
 
 /// Starts the worker's owner task.

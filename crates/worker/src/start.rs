@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use model::{EnvId, Epoch, FunctionConfig, Region, Span};
 use platform::{Clock, Entropy, Tasks};
-use sandbox::Launcher;
+use sandbox::{Launcher, Scratch};
 use tokio::sync::OnceCell;
 use wire::worker::{LogLines, ReadLogs, Start, StartFailure, WorkerAnswer};
 
@@ -59,6 +59,9 @@ impl Host {
         let launched = self.launcher.launch(spec).await;
         let sandbox = launched.map_err(|error| launch_failure(config, &error))?;
         tracing::debug!(%env, timings = ?sandbox.timings(), "launched");
+        if let Some(Scratch::Memory(reason)) = sandbox.scratch() {
+            tracing::warn!(%env, %reason, "scratch counts as memory of the function");
+        }
         let mut environment = self
             .attach(env, start.epoch, Arc::clone(config), sandbox, log)
             .map_err(|error| StartFailure::Platform { message: error.to_string() })?;

@@ -1,8 +1,10 @@
 //! The helper process that makes sandboxes: this binary again, with a subcommand
 //! that people do not see. It is started before the executor has threads.
 
+use std::path::Path;
+
 use anyhow::Context;
-use sandbox::{Launcher, Spawner};
+use sandbox::{Launcher, ScratchDisk, Spawner};
 
 use crate::failure::Exit;
 
@@ -17,8 +19,14 @@ impl SandboxSpawner {
     }
 }
 
-pub(super) fn start() -> anyhow::Result<Launcher> {
+/// Scratch of functions is kept below the data directory.
+pub(super) fn start(data: &Path) -> anyhow::Result<Launcher> {
     let program = std::env::current_exe().context("looking for this program's file")?;
-    let spawner = Spawner::start(&program, &[SUBCOMMAND]).context("starting the spawner")?;
+    let disk = ScratchDisk {
+        directory: worker::scratch_directory(data),
+        usual_bytes: u64::from(model::limits::SCRATCH_MB_MIN) * 1024 * 1024,
+    };
+    let spawner = Spawner::start_with_scratch(&program, &[SUBCOMMAND], disk)
+        .context("starting the spawner")?;
     Ok(Launcher::Process(spawner))
 }
