@@ -259,7 +259,7 @@ class Invocation {
   abandon(fields) {
     if (this.answered) return;
     this.answered = true;
-    const header = JSON.stringify({ id: this.header.id, type: fields.errorType });
+    const header = JSON.stringify({ id: this.header.id, type: fields.errorType, last: true });
     this.runtime.channel.send(ERROR, header, JSON.stringify(fields));
   }
 

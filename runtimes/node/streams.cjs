@@ -174,12 +174,15 @@ class StreamInvocation {
     this.stream.destroy();
   }
 
+  /** Answers with an error that ends the process. */
   abandon(fields) {
+    this.last = true;
     this.sink.fail(fields);
   }
 
   send(kind, header, body) {
-    this.runtime.channel.send(kind, JSON.stringify(header), body);
+    const marked = this.last ? { ...header, last: true } : header;
+    this.runtime.channel.send(kind, JSON.stringify(marked), body);
   }
 
   finish(kind, header, body) {

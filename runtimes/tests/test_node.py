@@ -235,7 +235,7 @@ class Errors(unittest.TestCase):
                 runtime = client(handling(line)).ready()
                 kind, header, body = runtime.call()
                 fields = json.loads(body)
-                self.assertEqual((kind, header), (ERROR, {"id": "req-1", "type": error_type}))
+                self.assertEqual((kind, header), (ERROR, {"id": "req-1", "type": error_type, "last": True}))
                 self.assertEqual((fields["errorType"], fields["errorMessage"]), (error_type, message))
                 if status == 128:
                     self.assertEqual(fields["reason"]["errorMessage"], "lost")
@@ -465,7 +465,7 @@ exports.silent = streamed(async (event, stream) => { stream.end(); });
     def test_crash_in_the_middle_is_told_before_the_end(self):
         runtime, results = self.streamed("crash")
         kind, header, body = results[0][-1]
-        self.assertEqual((kind, header["error_type"]), (STREAM_END, "TypeError"))
+        self.assertEqual((kind, header["error_type"], header["last"]), (STREAM_END, "TypeError", True))
         self.assertEqual(json.loads(body)["errorMessage"], "crash")
         self.assertIsNone(runtime.receive())
         self.assertEqual(runtime.output()[0], 129)

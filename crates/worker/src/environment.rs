@@ -229,6 +229,10 @@ impl Environment {
                 result = &mut exchange => return match result {
                     Ok(Exchange::Done(body)) => Outcome::Answered(body),
                     Ok(Exchange::Failed(failure)) => Outcome::Failed(failure),
+                    Ok(Exchange::FailedLast(failure)) => {
+                        *gone = true;
+                        Outcome::Failed(failure)
+                    }
                     Ok(Exchange::Closed) => {
                         let grace = clock.now() + END_GRACE;
                         Outcome::Ended(end_of(sandbox, clock, output, grace).await)
@@ -249,7 +253,9 @@ impl Environment {
             biased;
             result = &mut exchange => match result {
                 Ok(Exchange::Done(body)) => Outcome::Answered(body),
-                Ok(Exchange::Failed(failure)) => Outcome::Failed(failure),
+                Ok(Exchange::Failed(failure) | Exchange::FailedLast(failure)) => {
+                    Outcome::Failed(failure)
+                }
                 Ok(Exchange::Closed) | Err(_) => Outcome::Ended(exit),
             },
             () = clock.sleep_until(until) => Outcome::Ended(exit),

@@ -31,6 +31,8 @@ pub(crate) enum Exchange {
     Done(Bytes),
     /// The runtime reported an error and goes on.
     Failed(Failure),
+    /// The runtime reported an error and ends.
+    FailedLast(Failure),
     /// The runtime closed its end: the process has ended or is about to.
     Closed,
 }
@@ -111,6 +113,9 @@ struct InvokeHeader<'a> {
 struct AnswerHeader {
     #[serde(rename = "type", alias = "error_type")]
     error_type: Option<String>,
+    /// The process ends after this.
+    #[serde(default)]
+    last: bool,
 }
 
 async fn framed_init(channel: &mut Channel) -> Result<Exchange, LinkError> {
@@ -156,7 +161,7 @@ async fn framed_invoke(
             Ok(Exchange::Done(frame.body))
         }
         FrameKind::Response => Ok(Exchange::Failed(Failure::response_too_large())),
-        FrameKind::Error => Ok(Exchange::Failed(reported(ErrorClass::Handler, frame))),
+        FrameKind::Error => Ok(handler_error(frame)),
         FrameKind::StreamStart => gather_stream(channel).await,
         FrameKind::Invoke
         | FrameKind::Ready
@@ -183,13 +188,11 @@ async fn gather_stream(channel: &mut Channel) -> Result<Exchange, LinkError> {
                 }
             }
             FrameKind::StreamEnd if !frame.body.is_empty() => {
-                return Ok(Exchange::Failed(reported(ErrorClass::Handler, frame)));
+                return Ok(handler_error(frame));
             }
             FrameKind::StreamEnd if fits => return Ok(Exchange::Done(whole.freeze())),
             FrameKind::StreamEnd => return Ok(Exchange::Failed(Failure::response_too_large())),
-            FrameKind::Error => {
-                return Ok(Exchange::Failed(reported(ErrorClass::Handler, frame)));
-            }
+            FrameKind::Error => return Ok(handler_error(frame)),
             FrameKind::Invoke
             | FrameKind::Ready
             | FrameKind::Response
@@ -210,6 +213,12 @@ async fn receive(channel: &mut Channel) -> Result<Option<Frame>, ChannelError> {
 fn ended(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
     matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+}
+
+fn handler_error(frame: Frame) -> Exchange {
+    let header: AnswerHeader = serde_json::from_slice(&frame.header).unwrap_or_default();
+    let failure = reported(ErrorClass::Handler, frame);
+    if header.last { Exchange::FailedLast(failure) } else { Exchange::Failed(failure) }
 }
 
 fn reported(class: ErrorClass, frame: Frame) -> Failure {

@@ -117,7 +117,9 @@ impl ApiLink {
             let Some(waiting) = self.waiting.pop() else {
                 match self.await_next(ErrorClass::Exit).await {
                     Exchange::Done(_) => continue,
-                    other @ (Exchange::Failed(_) | Exchange::Closed) => return other,
+                    other @ (Exchange::Failed(_) | Exchange::FailedLast(_) | Exchange::Closed) => {
+                        return other;
+                    }
                 }
             };
             match waiting.send(next) {
