@@ -9,7 +9,7 @@ import pathlib
 from platform_under_test import Case, package
 
 CALLS = 1000
-# One caller needs one; an answer that overtakes `next` may cost another.
+# One caller that waits for its answers needs one, also where the answer overtakes `next`.
 ENVIRONMENTS_MAX = 1
 PYTHON_BOOTSTRAP = "#!/bin/sh\nexport PYTHONPATH=/var/task\nexec /usr/bin/python3 -m awslambdaric app.handler\n"
 PYTHON_APP = """
@@ -41,7 +41,7 @@ def published(*names):
 class RuntimeClients(Case):
     def a_thousand_calls(self, name):
         """One caller that waits for each answer; gives the calls of each environment.
-        The answer may overtake the runtime's `next`, so a second environment is legal."""
+        They are one: the answer may overtake `next`, the next call then waits for it."""
         requests, environments = set(), {}
         for n in range(CALLS):
             payload = {"n": n, "text": "ü" * (n % 50)}
