@@ -1,7 +1,7 @@
 // A function's life through the published JavaScript SDK: create, invoke, fail,
 // throttle, delete. Run by the end-to-end suite with the variables of `lambent env`.
 import assert from 'node:assert/strict';
-import { deflateRawSync, crc32 as zlibCrc32 } from 'node:zlib';
+import * as zlib from 'node:zlib';
 import {
   LambdaClient, CreateFunctionCommand, InvokeCommand, DeleteFunctionCommand, GetFunctionCommand,
   ListFunctionsCommand, PutFunctionConcurrencyCommand, ResourceNotFoundException,
@@ -10,7 +10,7 @@ import {
 
 // zlib has crc32 only from Node 20.15 on; Debian 12's own Node is 18.
 function crc32(bytes) {
-  if (zlibCrc32) return zlibCrc32(bytes);
+  if (zlib.crc32) return zlib.crc32(bytes);
   let crc = ~0;
   for (const byte of bytes) {
     crc ^= byte;
@@ -21,7 +21,7 @@ function crc32(bytes) {
 
 // A zip archive with one file: local header, data, directory, end.
 function zip(name, text) {
-  const path = Buffer.from(name), plain = Buffer.from(text), packed = deflateRawSync(plain);
+  const path = Buffer.from(name), plain = Buffer.from(text), packed = zlib.deflateRawSync(plain);
   const shared = Buffer.alloc(26);
   shared.writeUInt16LE(20, 0);
   shared.writeUInt16LE(8, 4);
