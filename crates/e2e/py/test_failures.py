@@ -22,7 +22,7 @@ class Failures(Case):
         self.assertIn("[ERROR] Odd: not so", answer.log)
         self.assertEqual(self.failed("raises").payload["errorType"], "Odd", "the environment goes on")
 
-    def test_a_timeout_ends_the_call_keeps_scratch_and_forgets_globals(self):
+    def test_a_timeout_ends_the_call_and_the_environment(self):
         source = """
 import os, time
 calls = 0
@@ -41,7 +41,8 @@ def handler(event, context):
         self.assertEqual(answer.payload["errorMessage"], f"RequestId: {answer.request_id} Error: Task timed out after 1.00 seconds")
         self.assertIn("Task timed out after 1.00 seconds", answer.log)
         self.assertIn("\tStatus: timeout", answer.log)
-        self.assertEqual(self.ok("slow"), [1, True], "after a timeout globals are gone and /tmp is kept")
+        # AWS keeps /tmp over the reset; here the next call has a new environment (ARCHITECTURE.md, "Not built yet").
+        self.assertEqual(self.ok("slow"), [1, False], "nothing of the environment that timed out is seen again")
 
     def test_an_exit_is_an_exit_error(self):
         answer = self.fails("exits", "import os\ndef handler(event, context):\n    os._exit(event['code'])\n", {"code": 3})

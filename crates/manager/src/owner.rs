@@ -210,9 +210,9 @@ impl Owner {
         match fact {
             Fact::Head(config) => {
                 let keep = PoolKey::of(&config).hash();
-                self.configs.retain(|hash, known| {
+                self.forget_configs(|hash, known| {
                     let same = known.account == config.account && known.name == config.name;
-                    *hash == keep || !same || known.version != VersionId::Latest
+                    hash != keep && same && known.version == VersionId::Latest
                 });
                 self.tell(Input::Retire(Whose {
                     account: config.account,
@@ -223,7 +223,7 @@ impl Owner {
             }
             Fact::HeadDeleted(account, function) => {
                 self.counter.forget_function(account, &function);
-                self.configs.retain(|_, known| known.account != account || known.name != function);
+                self.forget_configs(|_, known| known.account == account && known.name == function);
                 self.tell(Input::Retire(Whose { account, function, version: None, keep: None }));
             }
             Fact::Reserved(account, function, reserved) => {
@@ -234,6 +234,16 @@ impl Owner {
                 }
             }
         }
+    }
+
+    /// Old configurations go, but not from under calls that wait for them: who
+    /// resolved the function before it changed is served as it was.
+    fn forget_configs(&mut self, old: impl Fn(KeyHash, &FunctionConfig) -> bool) {
+        let Owner { configs, book, .. } = self;
+        configs.retain(|hash, known| {
+            let load = book.load(*hash);
+            load.waiting > 0 || load.starting > 0 || !old(*hash, known)
+        });
     }
 
     fn inspect(&self) -> Inspection {
