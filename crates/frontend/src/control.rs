@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use model::{AccountId, RequestId, limits};
 use platform::Body;
@@ -14,7 +13,7 @@ use wire::control::{ControlAnswer, ControlCall};
 use aws_api::errors::ApiError;
 
 use crate::{
-    Gate, authenticate,
+    Gate, authenticate, payload,
     refusal::Refusal,
     respond::{self, Answer},
 };
@@ -65,12 +64,7 @@ async fn receive(parts: &http::request::Parts, body: Incoming) -> Result<Bytes, 
     if length.is_some_and(|length| length > limits::CONTROL_BODY_BYTES_MAX) {
         return Err(too_large());
     }
-    let limit = usize::try_from(limits::CONTROL_BODY_BYTES_MAX).unwrap_or(usize::MAX);
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Refusal::BodyBroken),
-    }
+    payload::collect(body, limits::CONTROL_BODY_BYTES_MAX, too_large).await
 }
 
 fn convert(answer: ControlAnswer) -> Result<Answer, Refusal> {

@@ -11,6 +11,7 @@ use platform::TaskKind;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
+    sync::Semaphore,
 };
 
 use crate::{Gate, control, invoke, logs, refusal::Refusal, respond, respond::Answer};
@@ -47,13 +48,22 @@ fn route(method: &Method, path: &str) -> Route {
 
 /// Accepts until the process stops; connections then finish their calls.
 pub(crate) async fn serve(gate: Arc<Gate>, listener: TcpListener) {
+    let room = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     loop {
-        let stream = tokio::select! {
+        let next = async {
+            let place = Arc::clone(&room).acquire_owned().await;
+            (platform::listen::accept(&listener).await, place)
+        };
+        let ((stream, _), place) = tokio::select! {
             biased;
             _ = gate.tasks.stopped() => return,
-            (stream, _) = platform::listen::accept(&listener) => stream,
+            next = next => next,
         };
         let connection = connection(Arc::clone(&gate), stream);
+        let connection = async move {
+            connection.await;
+            drop(place);
+        };
         gate.tasks.spawn(TaskKind::Connection, "connection", connection);
     }
 }

@@ -25,13 +25,23 @@ pub(crate) fn check_length(parts: &Parts) -> Result<(), Refusal> {
 }
 
 pub(crate) async fn receive(body: Incoming) -> Result<Bytes, Refusal> {
-    let limit = usize::try_from(limits::PAYLOAD_SYNC_BYTES_MAX).unwrap_or(usize::MAX);
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Refusal::PayloadTooLarge { length: limits::PAYLOAD_SYNC_BYTES_MAX + 1 })
-        }
-        Err(_) => Err(Refusal::BodyBroken),
+    let over = || Refusal::PayloadTooLarge { length: limits::PAYLOAD_SYNC_BYTES_MAX + 1 };
+    collect(body, limits::PAYLOAD_SYNC_BYTES_MAX, over).await
+}
+
+/// A whole body within a length and a time.
+pub(crate) async fn collect(
+    body: Incoming,
+    bytes_max: u64,
+    too_long: impl FnOnce() -> Refusal,
+) -> Result<Bytes, Refusal> {
+    let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+    let whole = Limited::new(body, limit).collect();
+    match tokio::time::timeout(limits::BODY_READ_TIMEOUT.to_std(), whole).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
+        Ok(Err(_)) => Err(Refusal::BodyBroken),
+        Err(_) => Err(Refusal::BodyTooSlow),
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) enum Refusal {
         message: String,
     },
     BodyBroken,
+    BodyTooSlow,
     Throttled {
         reason: Reason,
         retry_after: Span,
@@ -78,6 +79,10 @@ impl Refusal {
             Refusal::BodyBroken => ApiError::new(
                 Exception::RequestTimeout,
                 "The request body ended before its declared length.",
+            ),
+            Refusal::BodyTooSlow => ApiError::new(
+                Exception::RequestTimeout,
+                "The request body took longer than 300 seconds to arrive.",
             ),
             Refusal::Throttled { reason, retry_after } => throttled(reason, retry_after),
             Refusal::StartFailed(StartFailure::InvalidRuntime { message }) => {

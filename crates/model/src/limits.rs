@@ -30,6 +30,10 @@ pub const CLIENT_CONTEXT_CHARS_MAX: usize = 3583;
 pub const LOG_TAIL_BYTES: usize = 4 * 1024;
 /// One log line kept; the rest of a longer line is cut into further lines.
 pub const LOG_LINE_BYTES_MAX: usize = 256 * 1024;
+/// Time for the body of one request; above it 408. Ours: no lease is held meanwhile.
+pub const BODY_READ_TIMEOUT: Span = Span::secs(300);
+/// Open connections of one frontend; further ones wait in the kernel's backlog. Ours.
+pub const CONNECTIONS_MAX: usize = 16_384;
 /// Headers of one request; above it 431.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 

@@ -206,6 +206,26 @@ fn what_is_refused_touches_nothing() {
 }
 
 #[test]
+fn i2_a_slow_upload_holds_no_lease_and_ends() {
+    on_paused_clock(async {
+        let world = World::start(17).await;
+        world.create("f", 3, Some(1)).await;
+        let head = "POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nhost: x\r\n";
+        let slow = format!("{head}content-length: 10\r\n\r\n{{");
+        let upload = world.say(&slow);
+        tokio::pin!(upload);
+        let began = tokio::time::Instant::now();
+        assert!(tokio::time::timeout(Duration::from_secs(5), &mut upload).await.is_err());
+        assert_eq!(world.invoke("f", json!({"ms": 1})).await.status, 200, "the slot is free");
+        assert!(upload.await.starts_with("HTTP/1.1 408"));
+        let limit = model::limits::BODY_READ_TIMEOUT.to_std();
+        assert_eq!(began.elapsed().as_secs(), limit.as_secs());
+        let large = format!("{head}content-length: 6291457\r\n\r\n");
+        assert!(world.say(&large).await.starts_with("HTTP/1.1 413"), "no byte was sent");
+    });
+}
+
+#[test]
 fn a_runtime_that_dies_is_told_and_replaced() {
     on_paused_clock(async {
         let world = World::start(7).await;

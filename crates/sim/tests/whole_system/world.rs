@@ -224,6 +224,18 @@ impl World {
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 
+    /// Bytes as they are, and the first line of what is answered.
+    pub(crate) async fn say(&self, bytes: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        self.frontend.serve(server);
+        client.write_all(bytes.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 1_024];
+        let length = client.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
     /// All at once; answers in the order of the events.
     pub(crate) async fn invoke_all(&self, name: &str, events: Vec<Value>) -> Vec<Answer> {
         let calls = events.into_iter().map(|event| self.invoke(name, event));
