@@ -21,6 +21,8 @@ want ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 # The interpreters that functions run on: the distribution's own.
 want python3 test -x /usr/bin/python3
 want nodejs command -v node
+# Makes the file systems of functions' scratch; without it scratch is memory.
+want e2fsprogs test -x /sbin/mke2fs
 if [ "$scope" = test ]; then
     want python3-venv /usr/bin/python3 -c 'import ensurepip, venv'
     want npm command -v npm

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use model::{LeaseId, RequestId};
+use model::{LeaseId, RequestId, TenantId};
 use platform::TaskKind;
 use wire::manager::{Acquire, Denied, Grant, ManagerAnswer, ManagerCall, ManagerNote};
 
@@ -21,13 +21,10 @@ pub(crate) async fn acquire(
     gate: &Arc<Gate>,
     request: RequestId,
     callable: &Callable,
+    tenant: Option<&TenantId>,
 ) -> Result<Lease, Refusal> {
-    let ask = Acquire {
-        request,
-        key: Arc::clone(&callable.key),
-        hash: callable.hash,
-        config: Arc::clone(&callable.config),
-    };
+    let (key, hash) = callable.pool(tenant);
+    let ask = Acquire { request, key, hash, config: Arc::clone(&callable.config) };
     match gate.manager.call(ManagerCall::Acquire(ask)).await {
         Ok(ManagerAnswer::Granted(grant)) => {
             Ok(Lease { gate: Arc::clone(gate), grant: Some(grant) })

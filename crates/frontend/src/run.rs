@@ -34,7 +34,8 @@ pub(crate) async fn run(
     mut slot: Slot,
 ) -> Result<(Ran, Bytes), Refusal> {
     for _ in 0..limits::ATTEMPTS_MAX {
-        let lease = acquire::acquire(gate, invocation.request, callable).await?;
+        let tenant = invocation.tenant.as_ref();
+        let lease = acquire::acquire(gate, invocation.request, callable, tenant).await?;
         let Some(grant) = lease.start() else { break };
         let lease = grant.lease;
         let body = Body::from(invocation.payload.clone());

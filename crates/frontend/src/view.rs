@@ -9,7 +9,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use model::{AccountId, FunctionConfig, FunctionName, KeyHash, PoolKey, Region, VersionId, arn};
+use model::{
+    AccountId, FunctionConfig, FunctionName, KeyHash, PoolKey, Region, TenantId, VersionId, arn,
+};
 use platform::{Tasks, tasks::Stop};
 use store::{
     Followed, Store, record,
@@ -24,6 +26,20 @@ pub(crate) struct Callable {
     pub(crate) hash: KeyHash,
     /// Without a qualifier.
     pub(crate) arn: Arc<str>,
+}
+
+impl Callable {
+    /// The pool that a call may be served from. A tenant's calls have one of their
+    /// own: no environment ever serves two tenants (I3).
+    pub(crate) fn pool(&self, tenant: Option<&TenantId>) -> (Arc<PoolKey>, KeyHash) {
+        match tenant.and_then(|tenant| self.key.bound_to(tenant.clone())) {
+            Some(bound) => {
+                let hash = bound.hash();
+                (Arc::new(bound), hash)
+            }
+            None => (Arc::clone(&self.key), self.hash),
+        }
+    }
 }
 
 type Versions = HashMap<(AccountId, FunctionName), HashMap<VersionId, Arc<Callable>>>;

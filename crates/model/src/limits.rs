@@ -22,6 +22,9 @@ pub const ZIP_BYTES_MAX: u64 = 52_428_800;
 pub const UNZIPPED_BYTES_MAX: u64 = 262_144_000;
 /// Entries of one zip; above it InvalidParameterValueException. Ours.
 pub const ZIP_ENTRIES_MAX: usize = 100_000;
+/// Unpacked code kept on a worker; above it, what no environment uses is removed,
+/// least recently used first. Ours.
+pub const CODE_CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Environment variables together; above it InvalidParameterValueException.
 pub const ENVIRONMENT_BYTES_MAX: usize = 4 * 1024;
 /// Client context, base64; above it 400.

@@ -28,6 +28,7 @@ use wire::{
 
 use crate::{
     ManagerCaller,
+    code::CodeInUse,
     failure::{EndStatus, Ended, Failure, timed_out_text},
     lines,
     link::{Exchange, Invocation, Link, LinkError},
@@ -53,6 +54,8 @@ pub(crate) struct Environment {
     pub(crate) env: EnvId,
     pub(crate) epoch: Epoch,
     pub(crate) config: Arc<FunctionConfig>,
+    /// What the sandbox shows of the host's copy stays as long as the sandbox.
+    pub(crate) _code: CodeInUse,
     pub(crate) sandbox: Sandbox,
     pub(crate) link: Link,
     pub(crate) output: Output,

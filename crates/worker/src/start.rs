@@ -13,7 +13,7 @@ use wire::worker::{LogLines, ReadLogs, Start, StartFailure, WorkerAnswer};
 use crate::{
     ManagerCaller,
     channel::Channel,
-    code::CodeCache,
+    code::{CodeCache, CodeInUse},
     environment::{Environment, InitState},
     interpreters::{Chosen, Interpreters, Missing},
     lines,
@@ -50,7 +50,7 @@ impl Host {
         let config = &start.config;
         let chosen = self.interpreter(config).await?;
         let code = self.code.fetch(&config.code).await?;
-        let places = Places { code, runtimes: self.runtimes.clone() };
+        let places = Places { code: code.path(), runtimes: self.runtimes.clone() };
         let stream = self.log_stream(config);
         let variables = spec::variables(config, self.region.as_str(), chosen.as_ref(), &stream);
         let spec = spec::sandbox_spec(env, config, &places, chosen.as_ref(), variables);
@@ -63,7 +63,7 @@ impl Host {
             tracing::warn!(%env, %reason, "scratch counts as memory of the function");
         }
         let mut environment = self
-            .attach(env, start.epoch, Arc::clone(config), sandbox, log)
+            .attach(env, start.epoch, Arc::clone(config), code, sandbox, log)
             .map_err(|error| StartFailure::Platform { message: error.to_string() })?;
         let runs = chosen.as_ref().map_or_else(|| config.runtime.name(), |c| c.runs.clone());
         environment.output.platform_line(&lines::init_start(&runs));
@@ -110,6 +110,7 @@ impl Host {
         env: EnvId,
         epoch: Epoch,
         config: Arc<FunctionConfig>,
+        code: CodeInUse,
         mut sandbox: sandbox::Sandbox,
         log: crate::logs::LogWriter,
     ) -> std::io::Result<Environment> {
@@ -127,6 +128,7 @@ impl Host {
             env,
             epoch,
             config,
+            _code: code,
             sandbox,
             link,
             output: Output::new(stdout, stderr, log)?,

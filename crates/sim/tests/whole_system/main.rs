@@ -5,10 +5,14 @@
 mod player;
 mod world;
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use model::Span;
 use serde_json::{Value, json};
+use wire::worker::{Refusal, Run, WorkerAnswer, WorkerCall};
 use world::{Answer, World, on_paused_clock};
 
 #[test]
@@ -223,6 +227,64 @@ fn i2_a_slow_upload_holds_no_lease_and_ends() {
         let large = format!("{head}content-length: 6291457\r\n\r\n");
         assert!(world.say(&large).await.starts_with("HTTP/1.1 413"), "no byte was sent");
     });
+}
+
+#[test]
+fn a9_2_no_environment_is_seen_by_two_tenants() {
+    on_paused_clock(async {
+        let world = World::start(18).await;
+        world.create("f", 3, None).await;
+        world.separate_tenants("f").await;
+        assert_eq!(world.invoke("f", json!({})).await.status, 400, "a tenant has to be named");
+        let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for number in 0..100 {
+            let tenant = format!("tenant {}", number % 5);
+            let headers = [("x-amz-tenant-id", tenant.as_str())];
+            let answer = world.invoke_with("f", "{}", &headers).await.json();
+            seen.entry(tenant).or_default().insert(answer["env"].to_string());
+        }
+        assert!(seen.values().all(|envs| envs.len() == 1), "warm within a tenant: {seen:?}");
+        let all: BTreeSet<_> = seen.values().flatten().collect();
+        assert_eq!(all.len(), 5, "and apart between tenants");
+    });
+}
+
+#[test]
+fn i5_a_worker_refuses_a_grant_that_is_not_newer() {
+    on_paused_clock(async {
+        let world = World::start(19).await;
+        world.create("f", 3, None).await;
+        world.invoke("f", json!({})).await;
+        // The only environment of the only worker, granted once: epoch 2.
+        let env = model::EnvId::new(model::WorkerId(1), 1);
+        for (epoch, refusal) in [(1, Refusal::OldEpoch), (2, Refusal::OldEpoch)] {
+            let run = run_of(env, epoch);
+            let answer = world.worker.call(WorkerCall::Run(Box::new(run))).await.unwrap();
+            assert!(matches!(answer, WorkerAnswer::Refused(r) if r == refusal), "{answer:?}");
+        }
+        let answer = world.worker.call(WorkerCall::Run(Box::new(run_of(env, 3)))).await.unwrap();
+        assert!(matches!(answer, WorkerAnswer::Ran(_)), "{answer:?}");
+        let nobody = model::EnvId::new(model::WorkerId(1), 99);
+        let answer = world.worker.call(WorkerCall::Run(Box::new(run_of(nobody, 3)))).await.unwrap();
+        let gone = Refusal::NoSuchEnvironment;
+        assert!(matches!(answer, WorkerAnswer::Refused(r) if r == gone), "{answer:?}");
+    });
+}
+
+fn run_of(env: model::EnvId, epoch: u64) -> Run {
+    let request = model::RequestId::from_random(u128::from(epoch));
+    Run {
+        env,
+        lease: model::LeaseId(u64::MAX),
+        epoch: model::Epoch(epoch),
+        request,
+        payload: model::PayloadRef::empty(request),
+        invoked_arn: "arn".into(),
+        trace_id: None,
+        client_context: None,
+        tenant: None,
+        tail: false,
+    }
 }
 
 #[test]

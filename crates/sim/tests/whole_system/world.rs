@@ -29,6 +29,7 @@ pub(crate) struct World {
     pub(crate) player: Player,
     frontend: frontend::Frontend,
     manager: frontend::ManagerCaller,
+    pub(crate) worker: frontend::WorkerCaller,
     store: Store,
     objects: objects::Objects,
     entropy: Entropy,
@@ -105,11 +106,11 @@ impl World {
             tasks,
             store: store.clone(),
             manager: manager.clone(),
-            workers: BTreeMap::from([(WORKER, worker)]),
+            workers: BTreeMap::from([(WORKER, worker.clone())]),
             control,
         };
         let frontend = frontend::Frontend::start(settings, ground);
-        World { player, frontend, manager, store, objects, entropy, _data: data }
+        World { player, frontend, manager, worker, store, objects, entropy, _data: data }
     }
 
     pub(crate) async fn create(&self, name: &str, timeout_secs: u32, reserved: Option<u32>) {
@@ -136,12 +137,22 @@ impl World {
         self.settle().await;
     }
 
+    /// Makes it a function whose callers name a tenant.
+    pub(crate) async fn separate_tenants(&self, name: &str) {
+        self.amend(name, |config| config.per_tenant = true).await;
+    }
+
     /// A change of configuration: another revision.
     pub(crate) async fn change(&self, name: &str) {
+        self.amend(name, |_| {}).await;
+    }
+
+    async fn amend(&self, name: &str, amend: impl FnOnce(&mut FunctionConfig)) {
         let name = FunctionName::parse(name).unwrap();
         let key = schema::function_head(account(), &name);
         let mut config = self.store.read(&key).await.unwrap().unwrap().value;
         config.revision += 1;
+        amend(&mut config);
         let change = Transaction::new().put(&key, &config).unwrap();
         self.store.transact(change).await.unwrap();
         self.settle().await;
