@@ -37,7 +37,8 @@ pub const LOG_LINE_BYTES_MAX: usize = 256 * 1024;
 pub const BODY_READ_TIMEOUT: Span = Span::secs(300);
 /// Open connections of one frontend; further ones wait in the kernel's backlog. Ours.
 pub const CONNECTIONS_MAX: usize = 16_384;
-/// Headers of one request; above it 431.
+/// Read buffer of a connection. It bounds the head of a request, which is refused
+/// with 431 somewhere between this and twice of it.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 
 // Functions (AWS quotas).
