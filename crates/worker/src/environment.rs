@@ -29,7 +29,7 @@ use wire::{
 use crate::{
     ManagerCaller,
     code::CodeInUse,
-    failure::{EndStatus, Ended, Failure, timed_out_text},
+    failure::{EndStatus, Ended, Failure},
     lines,
     link::{Exchange, Invocation, Link, LinkError},
     output::Output,
@@ -277,14 +277,14 @@ impl Environment {
             Outcome::Answered(body) => (Ok(body), true),
             Outcome::Failed(failure) => (Err(failure), !doomed),
             Outcome::TimedOut => {
-                let text = timed_out_text(timeout);
-                self.output.platform_line(&format!("{} {text}", run.request));
-                (Err(Failure::timed_out(run.request, timeout)), false)
+                let failure = Failure::timed_out(run.request, timeout);
+                self.output.platform_line(&lines::timed_out(run.request, &failure.message()));
+                (Err(failure), false)
             }
             Outcome::Ended(ended) => {
-                let line = format!("RequestId: {} Error: {}", run.request, ended.describe());
-                self.output.platform_line(&line);
-                (Err(Failure::exited(run.request, ended)), false)
+                let failure = Failure::exited(run.request, ended);
+                self.output.platform_line(&failure.message());
+                (Err(failure), false)
             }
             Outcome::Broken(error) => {
                 tracing::warn!(env = %self.env, %error, "a runtime broke the protocol");

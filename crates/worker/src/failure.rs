@@ -1,9 +1,9 @@
 //! What a caller reads when a function fails without an answer of its own: the
 //! error's type and message as AWS words them.
 
+use aws_api::runtime_api::FunctionError;
 use bytes::Bytes;
 use model::{ErrorClass, RequestId, Span};
-use serde::Serialize;
 
 /// An error as the caller gets it: class for us, JSON for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,18 +27,9 @@ pub(crate) enum EndStatus {
     Signal(i32),
 }
 
-#[derive(Serialize)]
-struct ErrorJson<'a> {
-    #[serde(rename = "errorType")]
-    error_type: &'a str,
-    #[serde(rename = "errorMessage")]
-    message: &'a str,
-}
-
 impl Failure {
-    fn new(class: ErrorClass, error_type: &str, message: &str) -> Failure {
-        let json = serde_json::to_vec(&ErrorJson { error_type, message }).unwrap_or_default();
-        Failure { class, error_type: error_type.to_owned(), json: json.into() }
+    fn of(class: ErrorClass, error: &FunctionError) -> Failure {
+        Failure { class, error_type: error.error_type.clone(), json: error.to_json().into() }
     }
 
     /// The runtime's own account of it.
@@ -47,45 +38,39 @@ impl Failure {
     }
 
     pub(crate) fn timed_out(request: RequestId, timeout: Span) -> Failure {
-        let text = timed_out_text(timeout);
-        let message = format!("RequestId: {request} Error: {text}");
-        Failure::new(ErrorClass::Timeout, "Sandbox.Timedout", &message)
+        let error = FunctionError::timed_out(&request.to_string(), timeout.as_millis());
+        Failure::of(ErrorClass::Timeout, &error)
     }
 
     pub(crate) fn exited(request: RequestId, ended: Ended) -> Failure {
-        let how = ended.describe();
-        let message = format!("RequestId: {request} Error: {how}");
+        let mut error = FunctionError::exited(&request.to_string(), ended.reason().as_deref());
         if ended.out_of_memory {
-            Failure::new(ErrorClass::OutOfMemory, "Runtime.OutOfMemory", &message)
-        } else {
-            Failure::new(ErrorClass::Exit, "Runtime.ExitError", &message)
+            error.error_type = "Runtime.OutOfMemory".to_owned();
+            return Failure::of(ErrorClass::OutOfMemory, &error);
         }
+        Failure::of(ErrorClass::Exit, &error)
     }
 
     pub(crate) fn response_too_large() -> Failure {
-        let message = format!(
-            "Response payload size exceeded maximum allowed payload size ({} bytes).",
-            model::limits::RESPONSE_BYTES_MAX
-        );
-        Failure::new(ErrorClass::ResponseTooLarge, "Function.ResponseSizeTooLarge", &message)
+        Failure::of(ErrorClass::ResponseTooLarge, &FunctionError::response_too_large())
+    }
+
+    /// The message, for the log.
+    pub(crate) fn message(&self) -> String {
+        let error: Result<FunctionError, _> = serde_json::from_slice(&self.json);
+        error.map(|error| error.error_message).unwrap_or_default()
     }
 }
 
 impl Ended {
-    pub(crate) fn describe(self) -> String {
+    /// `None` where a runtime that ended gave none: status zero.
+    fn reason(self) -> Option<String> {
         match self.status {
-            EndStatus::Code(0) => "Runtime exited without providing a reason".to_owned(),
-            EndStatus::Code(code) => format!("Runtime exited with error: exit status {code}"),
-            EndStatus::Signal(number) => {
-                format!("Runtime exited with error: signal: {}", signal_name(number))
-            }
+            EndStatus::Code(0) => None,
+            EndStatus::Code(code) => Some(format!("exit status {code}")),
+            EndStatus::Signal(number) => Some(format!("signal: {}", signal_name(number))),
         }
     }
-}
-
-pub(crate) fn timed_out_text(timeout: Span) -> String {
-    let millis = timeout.as_millis();
-    format!("Task timed out after {}.{:02} seconds", millis / 1_000, millis % 1_000 / 10)
 }
 
 /// As Go prints signals, which is what AWS's messages show.
@@ -114,45 +99,22 @@ fn signal_name(number: i32) -> String {
 mod tests {
     use super::*;
 
-    fn text(failure: &Failure) -> String {
-        String::from_utf8(failure.json.to_vec()).unwrap()
-    }
-
     #[test]
-    fn messages_are_worded_as_documented() {
+    fn ends_of_a_process_are_worded_as_documented() {
         let request = RequestId::from_random(0);
-        let exit = |status, out_of_memory| {
-            text(&Failure::exited(request, Ended { status, out_of_memory }))
-        };
-        let id = "00000000-0000-4000-8000-000000000000";
         let cases = [
-            (
-                text(&Failure::timed_out(request, Span::millis(3_000))),
-                format!(
-                    r#"{{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: {id} Error: Task timed out after 3.00 seconds"}}"#
-                ),
-            ),
-            (
-                exit(EndStatus::Code(1), false),
-                format!(
-                    r#"{{"errorType":"Runtime.ExitError","errorMessage":"RequestId: {id} Error: Runtime exited with error: exit status 1"}}"#
-                ),
-            ),
-            (
-                exit(EndStatus::Code(0), false),
-                format!(
-                    r#"{{"errorType":"Runtime.ExitError","errorMessage":"RequestId: {id} Error: Runtime exited without providing a reason"}}"#
-                ),
-            ),
-            (
-                exit(EndStatus::Signal(9), true),
-                format!(
-                    r#"{{"errorType":"Runtime.OutOfMemory","errorMessage":"RequestId: {id} Error: Runtime exited with error: signal: killed"}}"#
-                ),
-            ),
+            (EndStatus::Code(0), false, "Runtime.ExitError", "exited without providing a reason"),
+            (EndStatus::Code(1), false, "Runtime.ExitError", "exited with error: exit status 1"),
+            (EndStatus::Signal(11), false, "Runtime.ExitError", "signal: segmentation fault"),
+            (EndStatus::Signal(99), false, "Runtime.ExitError", "signal: signal 99"),
+            (EndStatus::Signal(9), true, "Runtime.OutOfMemory", "error: signal: killed"),
         ];
-        for (got, wanted) in cases {
-            assert_eq!(got, wanted);
+        for (status, out_of_memory, error_type, message) in cases {
+            let failure = Failure::exited(request, Ended { status, out_of_memory });
+            assert_eq!(failure.error_type, error_type);
+            assert!(failure.message().ends_with(message), "{}", failure.message());
+            let start = "RequestId: 00000000-0000-4000-8000-000000000000 Error: Runtime ";
+            assert!(failure.message().starts_with(start), "{}", failure.message());
         }
     }
 }

@@ -13,6 +13,12 @@ pub(crate) fn start(request: RequestId, version: &str) -> String {
     format!("START RequestId: {request} Version: {version}")
 }
 
+/// The request, and what of the error's message comes after its prefix.
+pub(crate) fn timed_out(request: RequestId, message: &str) -> String {
+    let (_, text) = message.split_once(" Error: ").unwrap_or(("", message));
+    format!("{request} {text}")
+}
+
 pub(crate) fn end(request: RequestId) -> String {
     format!("END RequestId: {request}")
 }
@@ -54,6 +60,14 @@ mod tests {
     use model::{Arm, EnvId};
 
     use super::*;
+
+    #[test]
+    fn a_timeout_is_told_in_one_line() {
+        let request = RequestId::from_random(0);
+        let message = format!("RequestId: {request} Error: Task timed out after 3.00 seconds");
+        let line = timed_out(request, &message);
+        assert_eq!(line, format!("{request} Task timed out after 3.00 seconds"));
+    }
 
     #[test]
     fn report_lines_are_as_documented() {

@@ -15,6 +15,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
+use aws_api::runtime_api::reported_error_type;
 use bytes::Bytes;
 use model::{ErrorClass, RequestId};
 use platform::Tasks;
@@ -188,20 +189,8 @@ impl ApiLink {
 }
 
 impl ReportedError {
-    /// AWS keeps the type only where it has the documented form.
     fn into_failure(self, class: ErrorClass) -> Failure {
-        let documented = |text: &String| {
-            let rest = text.strip_prefix("Runtime.").or_else(|| text.strip_prefix("Function."));
-            rest.is_some_and(|rest| {
-                let mut letters = rest.chars();
-                letters.next().is_some_and(|first| first.is_ascii_uppercase())
-                    && letters.all(|letter| letter.is_ascii_alphabetic())
-            })
-        };
-        let error_type = self.error_type.filter(documented);
-        let unknown =
-            if class == ErrorClass::Init { "Runtime.Unknown" } else { "Function.Unknown" };
-        let error_type = error_type.unwrap_or_else(|| unknown.to_owned());
+        let error_type = reported_error_type(self.error_type.as_deref()).to_owned();
         Failure::reported(class, error_type, self.json)
     }
 }

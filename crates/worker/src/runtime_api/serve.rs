@@ -3,8 +3,9 @@
 
 use std::convert::Infallible;
 
+use aws_api::runtime_api::{self, Call, FunctionError, Refusal};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -17,11 +18,6 @@ use tokio::{
 
 use super::{ApiRequest, NextReply, PostReply, ReportedError, ResponseBody};
 use crate::link::Invocation;
-
-const VERSION: &str = "/2018-06-01/runtime/";
-const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
-const ERROR_BODY: &str = "lambda-runtime-function-error-body";
-const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 
 type Requests = mpsc::Sender<ApiRequest>;
 type Answer = Response<Full<Bytes>>;
@@ -56,31 +52,26 @@ async fn connection(stream: TcpStream, requests: Requests) {
 }
 
 async fn answer(request: Request<Incoming>, requests: &Requests) -> Answer {
-    let path = request.uri().path();
-    if path == "/2018-06-01/ping" {
-        return text(StatusCode::OK, "pong");
-    }
-    let Some(route) = path.strip_prefix(VERSION) else {
-        return text(StatusCode::NOT_FOUND, "404 page not found");
-    };
-    let mut parts = route.split('/');
-    let route = (request.method().clone(), parts.next(), parts.next(), parts.next());
-    match route {
-        (Method::GET, Some("invocation"), Some("next"), None) => next(requests).await,
-        (Method::POST, Some("invocation"), Some(id), Some("response")) => {
-            let id = RequestId::parse(id);
+    match Call::of(request.method(), request.uri().path()) {
+        Some(Call::Next) => next(requests).await,
+        Some(Call::Response { request_id }) => {
+            let id = RequestId::parse(request_id);
             response(id, request, requests).await
         }
-        (Method::POST, Some("invocation"), Some(id), Some("error")) => {
-            let id = RequestId::parse(id);
+        Some(Call::Error { request_id }) => {
+            let id = RequestId::parse(request_id);
             let Some(error) = reported_error(request).await else { return too_large() };
             post(requests, |reply| ApiRequest::Error { id, error, reply }).await
         }
-        (Method::POST, Some("init"), Some("error"), None) => {
+        Some(Call::InitError) => {
             let Some(error) = reported_error(request).await else { return too_large() };
             post(requests, |reply| ApiRequest::InitError { error, reply }).await
         }
-        _ => text(StatusCode::NOT_FOUND, "404 page not found"),
+        Some(Call::Ping) => text(StatusCode::OK, "pong"),
+        // There are no snapshots to restore from.
+        Some(Call::RestoreNext | Call::RestoreError) | None => {
+            text(StatusCode::NOT_FOUND, "404 page not found")
+        }
     }
 }
 
@@ -99,14 +90,14 @@ async fn next(requests: &Requests) -> Answer {
 fn event(invocation: Invocation) -> Result<Answer, http::Error> {
     let id = invocation.request.to_ascii();
     let mut head = Response::builder()
-        .header("Lambda-Runtime-Aws-Request-Id", &id[..])
-        .header("Lambda-Runtime-Deadline-Ms", invocation.deadline_ms)
-        .header("Lambda-Runtime-Invoked-Function-Arn", &*invocation.arn)
+        .header(runtime_api::REQUEST_ID, &id[..])
+        .header(runtime_api::DEADLINE_MS, invocation.deadline_ms)
+        .header(runtime_api::INVOKED_FUNCTION_ARN, &*invocation.arn)
         .header("Content-Type", "application/json");
     let optional = [
-        ("Lambda-Runtime-Trace-Id", invocation.trace_id.as_deref()),
-        ("Lambda-Runtime-Client-Context", invocation.client_context.as_deref()),
-        ("Lambda-Runtime-Aws-Tenant-Id", invocation.tenant.as_ref().map(|t| t.as_str())),
+        (runtime_api::TRACE_ID, invocation.trace_id.as_deref()),
+        (runtime_api::CLIENT_CONTEXT, invocation.client_context.as_deref()),
+        (runtime_api::TENANT_ID, invocation.tenant.as_ref().map(|t| t.as_str())),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
@@ -122,16 +113,10 @@ async fn response(
     requests: &Requests,
 ) -> Answer {
     let headers = request.headers();
-    let streaming = match headers.get(RESPONSE_MODE).map(|mode| mode.as_bytes()) {
+    let streaming = match headers.get(runtime_api::RESPONSE_MODE).map(|mode| mode.as_bytes()) {
         None => false,
-        Some(b"streaming") => true,
-        Some(_) => {
-            return error(
-                StatusCode::BAD_REQUEST,
-                "InvalidFunctionResponseMode",
-                "Invalid Function Response Mode",
-            );
-        }
+        Some(mode) if mode == runtime_api::RESPONSE_MODE_STREAMING.as_bytes() => true,
+        Some(_) => return refusal(Refusal::InvalidFunctionResponseMode),
     };
     let limit = usize::try_from(limits::RESPONSE_BYTES_MAX).unwrap_or(usize::MAX);
     let body = match Limited::new(request.into_body(), limit).collect().await {
@@ -140,27 +125,28 @@ async fn response(
             Some(None) | None => ResponseBody::Whole(collected.to_bytes()),
         },
         Err(error) if error.is::<LengthLimitError>() => ResponseBody::TooLarge,
-        Err(_) => {
-            return error(
-                StatusCode::BAD_REQUEST,
-                "TruncatedHTTPRequest",
-                "HTTP request detected as truncated",
-            );
-        }
+        Err(_) => return refusal(Refusal::TruncatedHttpRequest),
     };
     post(requests, |reply| ApiRequest::Response { id, body, reply }).await
 }
 
 fn trailer_error(trailers: &HeaderMap) -> Option<ReportedError> {
     use base64::Engine;
-    let error_type = trailers.get(ERROR_TYPE)?.to_str().ok().map(str::to_owned);
-    let encoded = trailers.get(ERROR_BODY).map(|body| body.as_bytes()).unwrap_or_default();
+    let error_type =
+        trailers.get(runtime_api::FUNCTION_ERROR_TYPE)?.to_str().ok().map(str::to_owned);
+    let encoded = trailers
+        .get(runtime_api::FUNCTION_ERROR_BODY)
+        .map(|body| body.as_bytes())
+        .unwrap_or_default();
     let json = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap_or_default();
     Some(ReportedError { error_type, json: json.into() })
 }
 
 async fn reported_error(request: Request<Incoming>) -> Option<ReportedError> {
-    let error_type = request.headers().get(ERROR_TYPE).and_then(|value| value.to_str().ok());
+    let error_type = request
+        .headers()
+        .get(runtime_api::FUNCTION_ERROR_TYPE)
+        .and_then(|value| value.to_str().ok());
     let error_type = error_type.map(str::to_owned);
     let limit = usize::try_from(limits::RESPONSE_BYTES_MAX).unwrap_or(usize::MAX);
     let body = Limited::new(request.into_body(), limit).collect().await.ok()?;
@@ -180,32 +166,24 @@ async fn post(
 
 fn post_answer(reply: PostReply) -> Answer {
     match reply {
-        PostReply::Accepted => json(StatusCode::ACCEPTED, r#"{"status":"OK"}"#.into()),
+        PostReply::Accepted => json(StatusCode::ACCEPTED, runtime_api::STATUS_OK_BODY.into()),
         PostReply::TooLarge => too_large(),
-        PostReply::InvalidRequestId => {
-            error(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID")
-        }
-        PostReply::InvalidState => error(
-            StatusCode::FORBIDDEN,
-            "InvalidStateTransition",
-            "The runtime asked for something that its state does not allow",
-        ),
+        PostReply::InvalidRequestId => refusal(Refusal::InvalidRequestId),
+        PostReply::InvalidState => refusal(Refusal::InvalidStateTransition),
     }
 }
 
 fn too_large() -> Answer {
-    let message =
-        format!("Exceeded maximum allowed payload size ({} bytes).", limits::RESPONSE_BYTES_MAX);
-    error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
+    refusal(Refusal::RequestEntityTooLarge)
+}
+
+fn refusal(refusal: Refusal) -> Answer {
+    json(refusal.status(), refusal.body().to_json().into())
 }
 
 fn gone() -> Answer {
-    error(StatusCode::GONE, "EnvironmentGone", "The environment is being shut down")
-}
-
-fn error(status: StatusCode, error_type: &str, message: &str) -> Answer {
-    let body = serde_json::json!({ "errorMessage": message, "errorType": error_type });
-    json(status, body.to_string().into())
+    let error = FunctionError::new("EnvironmentGone", "The environment is being shut down");
+    json(StatusCode::GONE, error.to_json().into())
 }
 
 fn json(status: StatusCode, body: Bytes) -> Answer {

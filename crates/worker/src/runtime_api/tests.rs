@@ -113,9 +113,9 @@ async fn an_invocation_goes_out_with_its_headers_and_comes_back() {
 async fn errors_keep_documented_types_only() {
     let cases = [
         ("lambda-runtime-function-error-type: Runtime.MyError\r\n", "Runtime.MyError"),
-        ("lambda-runtime-function-error-type: my error\r\n", "Function.Unknown"),
-        ("lambda-runtime-function-error-type: Runtime.x\r\n", "Function.Unknown"),
-        ("", "Function.Unknown"),
+        ("lambda-runtime-function-error-type: my error\r\n", "Runtime.Unknown"),
+        ("lambda-runtime-function-error-type: Function.x\r\n", "Function.Unknown"),
+        ("", "Runtime.Unknown"),
     ];
     for (header, wanted) in cases {
         let (mut link, mut client) = pair().await;
