@@ -5,6 +5,8 @@ use std::fmt;
 
 use aws_api::{
     errors::{ApiError, Exception, ThrottleReason},
+    invoke,
+    runtime_api::FunctionError,
     sigv4,
 };
 use bytes::Bytes;
@@ -137,7 +139,7 @@ pub(crate) fn error_answer(error: &ApiError) -> Answer {
     let mut answer = respond::with_status(error.status(), Bytes::from(error.body()));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert("x-amzn-errortype", HeaderValue::from_static(error.error_type()));
+    headers.insert(invoke::ERROR_TYPE, HeaderValue::from_static(error.error_type()));
     if let Some(seconds) = error.retry_after_s() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -146,14 +148,12 @@ pub(crate) fn error_answer(error: &ApiError) -> Answer {
 
 /// The function's fault, so an answer of the function: 200 and said in a header.
 fn invalid_entry_point(request: RequestId, message: &str) -> Answer {
-    let body = serde_json::json!({
-        "errorType": "Runtime.InvalidEntrypoint",
-        "errorMessage": format!("RequestId: {request} Error: {message}"),
-    });
-    let mut answer = respond::with_status(StatusCode::OK, Bytes::from(body.to_string()));
+    let message = format!("RequestId: {request} Error: {message}");
+    let body = FunctionError::new("Runtime.InvalidEntrypoint", message).to_json();
+    let mut answer = respond::with_status(StatusCode::OK, Bytes::from(body));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
+    respond::mark_failed(headers);
     answer
 }
 

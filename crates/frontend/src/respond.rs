@@ -3,9 +3,9 @@
 
 use std::fmt::Write;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use aws_api::invoke;
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use model::RequestId;
 use wire::worker::Ran;
@@ -27,17 +27,23 @@ pub(crate) fn ran(callable: &Callable, ran: Ran, body: Bytes) -> Answer {
     let mut version = String::new();
     let _ = write!(version, "{}", callable.config.version);
     if let Ok(version) = HeaderValue::try_from(version) {
-        headers.insert("x-amz-executed-version", version);
+        headers.insert(invoke::EXECUTED_VERSION, version);
     }
     if ran.function_error {
-        headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
+        mark_failed(headers);
     }
     if let Some(tail) = ran.log_tail
-        && let Ok(tail) = HeaderValue::try_from(STANDARD.encode(tail))
+        && let Ok(tail) = HeaderValue::try_from(invoke::encode_log_result(&tail))
     {
-        headers.insert("x-amz-log-result", tail);
+        headers.insert(invoke::LOG_RESULT, tail);
     }
     answer
+}
+
+/// The function failed: the body is its error, and the status still 200.
+pub(crate) fn mark_failed(headers: &mut HeaderMap) {
+    let unhandled = HeaderValue::from_static(invoke::FUNCTION_ERROR_UNHANDLED);
+    headers.insert(invoke::FUNCTION_ERROR, unhandled);
 }
 
 pub(crate) fn with_status(status: StatusCode, body: Bytes) -> Answer {
@@ -49,6 +55,6 @@ pub(crate) fn with_status(status: StatusCode, body: Bytes) -> Answer {
 /// Every answer names its request.
 pub(crate) fn name_request(answer: &mut Answer, request: RequestId) {
     if let Ok(id) = HeaderValue::from_bytes(&request.to_ascii()) {
-        answer.headers_mut().insert("x-amzn-requestid", id);
+        answer.headers_mut().insert(invoke::REQUEST_ID, id);
     }
 }
