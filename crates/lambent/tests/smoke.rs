@@ -230,6 +230,26 @@ fn wrong_credentials_are_refused_unless_any_are_accepted() {
 }
 
 #[test]
+fn a_version_that_the_host_lacks_runs_on_another_or_is_refused_as_asked() {
+    let data = tempfile::tempdir().unwrap();
+    let code = tempfile::tempdir().unwrap();
+    let code = python(code.path(), "    return 'ran'");
+    // Older than what a supported Debian has under /usr.
+    let deploy = ["deploy", &code, "--name", "old", "--runtime", "python3.8"];
+    let up = Up::start(data.path(), &["--runtimes", "nearest"]);
+    ok(data.path(), &deploy);
+    assert!(ok(data.path(), &["invoke", "old"]).contains("ran"));
+    logs_arrive(data.path(), "old", "python3.8 is not on this host");
+    assert_eq!(up.end(), Some(0));
+    let up = Up::start(data.path(), &["--runtimes", "strict"]);
+    let refused = run(data.path(), &["invoke", "old"]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("InvalidRuntimeException"), "{told}");
+    assert!(!refused.status.success());
+    assert_eq!(up.end(), Some(0));
+}
+
+#[test]
 fn starts_that_cannot_work_say_what_to_do() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
