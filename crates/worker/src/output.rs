@@ -17,7 +17,7 @@ use tokio::net::unix::pipe::Receiver;
 use crate::logs::LogWriter;
 
 /// Read at once from a pipe.
-const READ_BYTES: usize = 16 * 1024;
+const READ_BYTES: usize = 4 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -30,6 +30,8 @@ pub(crate) struct Output {
 struct Pipe {
     /// `None` once the writing end is closed.
     end: Option<Receiver>,
+    /// Where reads go; kept, because each call reads.
+    buffer: Box<[u8]>,
     partial: BytesMut,
 }
 
@@ -82,7 +84,8 @@ enum Read {
 
 impl Pipe {
     fn new(fd: OwnedFd) -> io::Result<Pipe> {
-        Ok(Pipe { end: Some(Receiver::from_owned_fd(fd)?), partial: BytesMut::new() })
+        let buffer = vec![0; READ_BYTES].into_boxed_slice();
+        Ok(Pipe { end: Some(Receiver::from_owned_fd(fd)?), buffer, partial: BytesMut::new() })
     }
 
     /// For ever once the pipe is closed.
@@ -97,31 +100,23 @@ impl Pipe {
 
     /// After `readable`: takes what the executor knows of, and lets it look again.
     fn read_ready(&mut self, tail: &mut Tail, log: &LogWriter) {
-        let mut buffer = [0_u8; READ_BYTES];
         if let Some(end) = &self.end {
-            let read = end.try_read(&mut buffer);
-            self.take(read, &buffer, tail, log);
+            let read = end.try_read(&mut self.buffer);
+            self.take(read, tail, log);
         }
     }
 
     /// Past the executor, which may not have looked since the function wrote.
     fn read_now(&mut self, tail: &mut Tail, log: &LogWriter) -> Read {
-        let mut buffer = [0_u8; READ_BYTES];
         let Some(end) = &self.end else { return Read::Closed };
-        let read = rustix::io::read(end.as_fd(), &mut buffer[..]).map_err(io::Error::from);
-        self.take(read, &buffer, tail, log)
+        let read = rustix::io::read(end.as_fd(), &mut self.buffer[..]).map_err(io::Error::from);
+        self.take(read, tail, log)
     }
 
-    fn take(
-        &mut self,
-        read: io::Result<usize>,
-        buffer: &[u8],
-        tail: &mut Tail,
-        log: &LogWriter,
-    ) -> Read {
+    fn take(&mut self, read: io::Result<usize>, tail: &mut Tail, log: &LogWriter) -> Read {
         match read {
             Ok(length) if length > 0 => {
-                self.partial.extend_from_slice(&buffer[..length]);
+                self.partial.extend_from_slice(&self.buffer[..length]);
                 self.cut_lines(tail, log);
                 Read::Some
             }
