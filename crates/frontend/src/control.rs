@@ -59,8 +59,7 @@ pub(crate) async fn pass_on(
 async fn receive(parts: &http::request::Parts, body: Incoming) -> Result<Bytes, Refusal> {
     let too_large =
         || Refusal::Api(ApiError::request_entity_too_large(limits::CONTROL_BODY_BYTES_MAX));
-    let declared = parts.headers.get(header::CONTENT_LENGTH);
-    let length = declared.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length = payload::declared_length(parts);
     if length.is_some_and(|length| length > limits::CONTROL_BODY_BYTES_MAX) {
         return Err(too_large());
     }

@@ -14,14 +14,17 @@ const NO_EVENT: &[u8] = b"{}";
 
 /// Refuses by the declared length, before a byte of the body is read.
 pub(crate) fn check_length(parts: &Parts) -> Result<(), Refusal> {
-    let declared = parts.headers.get(http::header::CONTENT_LENGTH);
-    let length = declared.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    match length {
+    match declared_length(parts) {
         Some(length) if length > limits::PAYLOAD_SYNC_BYTES_MAX => {
             Err(Refusal::PayloadTooLarge { length })
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// `None` where the request does not say, or says no number.
+pub(crate) fn declared_length(parts: &Parts) -> Option<u64> {
+    parts.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 pub(crate) async fn receive(body: Incoming) -> Result<Bytes, Refusal> {

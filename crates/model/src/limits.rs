@@ -12,8 +12,6 @@ pub const TENANT_ID_CHARS_MAX: usize = 256; // longer: InvalidParameterValueExce
 pub const PAYLOAD_SYNC_BYTES_MAX: u64 = 6 * 1024 * 1024;
 /// What a runtime may answer: AWS allows the sync payload and 100 bytes.
 pub const RESPONSE_BYTES_MAX: u64 = PAYLOAD_SYNC_BYTES_MAX + 100;
-/// A streamed response; above it the stream ends with an error.
-pub const RESPONSE_STREAM_BYTES_MAX: u64 = 200 * 1024 * 1024;
 /// Body of a control request (CreateFunction with its zip); above it 413.
 pub const CONTROL_BODY_BYTES_MAX: u64 = 70_167_211;
 /// Zip in the request; above it RequestEntityTooLargeException.

@@ -124,7 +124,10 @@ async fn framed_init(channel: &mut Channel) -> Result<Exchange, LinkError> {
     };
     match frame.kind {
         FrameKind::Ready => Ok(Exchange::Done(Bytes::new())),
-        FrameKind::InitError => Ok(Exchange::Failed(reported(ErrorClass::Init, frame))),
+        FrameKind::InitError => {
+            let header = AnswerHeader::of(&frame);
+            Ok(Exchange::Failed(reported(ErrorClass::Init, header, frame.body)))
+        }
         FrameKind::Invoke
         | FrameKind::Response
         | FrameKind::Error
@@ -216,18 +219,25 @@ fn ended(error: &std::io::Error) -> bool {
 }
 
 fn handler_error(frame: Frame) -> Exchange {
-    let header: AnswerHeader = serde_json::from_slice(&frame.header).unwrap_or_default();
-    let failure = reported(ErrorClass::Handler, frame);
-    if header.last { Exchange::FailedLast(failure) } else { Exchange::Failed(failure) }
+    let header = AnswerHeader::of(&frame);
+    let last = header.last;
+    let failure = reported(ErrorClass::Handler, header, frame.body);
+    if last { Exchange::FailedLast(failure) } else { Exchange::Failed(failure) }
 }
 
-fn reported(class: ErrorClass, frame: Frame) -> Failure {
-    let header: AnswerHeader = serde_json::from_slice(&frame.header).unwrap_or_default();
+impl AnswerHeader {
+    /// A header that cannot be read says nothing.
+    fn of(frame: &Frame) -> AnswerHeader {
+        serde_json::from_slice(&frame.header).unwrap_or_default()
+    }
+}
+
+fn reported(class: ErrorClass, header: AnswerHeader, json: Bytes) -> Failure {
     let error_type = header.error_type.unwrap_or_else(|| "Runtime.Unknown".to_owned());
     let class = if error_type == "Function.ResponseSizeTooLarge" {
         ErrorClass::ResponseTooLarge
     } else {
         class
     };
-    Failure::reported(class, error_type, frame.body)
+    Failure::reported(class, error_type, json)
 }
