@@ -7,7 +7,7 @@
 //! same outputs, byte for byte, on every machine.
 //!
 //! In the order in which a call meets them: `admit`, `route` over `arcs` over
-//! `ring`, `probe`, `book`, `place`. What happened leaves as a `Fact`.
+//! `ring`, `probe` (both inside `search`), `book`, `place`. What happened leaves as a `Fact`.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ pub mod place;
 pub mod probe;
 pub mod ring;
 pub mod route;
+pub mod search;
 
 pub use book::Book;
 pub use dice::Dice;

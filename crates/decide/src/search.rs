@@ -1,0 +1,355 @@
+//! The search of one call for an environment: the provisioned set where the plan
+//! has one, then the client's elastic arc, wider where managers ask to try another.
+//! It sends nothing; the frontend does, and tells the answers.
+//!
+//! ```text
+//!   provisioned set: every member, Existing ──exhausted: spillover──▶ on-demand
+//!   on-demand arc:   probe within the budget, the last question may create
+//!        │ two members ask to try another, or all were silent
+//!        └──▶ the set grows (A6) ──▶ its new members … ──▶ every untried one ──▶ refused
+//! ```
+//! Invariant: no manager is asked twice for the same class of environment.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use model::{Epoch, FrontendId, KeyHash, ManagerId, Now, Reason, Span};
+
+use crate::{
+    arcs::{Bounds, ClientSet, Growth, Register, RingArc},
+    book::{Load, Mode},
+    dice::Dice,
+    probe::{self, Budget, Hints, Probe, Step},
+    ring::Ring,
+};
+
+/// Members that ask to try another before the set is taken as full.
+const THROTTLES_TO_GROW: u32 = 2;
+/// Client sets remembered; above it all are forgotten, and learnt again from answers.
+const SETS_MAX: usize = 65_536;
+
+/// What a frontend remembers between its calls. It only steers (I7).
+#[derive(Debug)]
+pub struct Steering {
+    writer: FrontendId,
+    hints: Hints,
+    /// By the start of their arcs.
+    sets: BTreeMap<u64, ClientSet>,
+}
+
+impl Steering {
+    pub fn new(writer: FrontendId) -> Steering {
+        Steering { writer, hints: Hints::default(), sets: BTreeMap::new() }
+    }
+
+    /// Joins what a manager or another frontend holds of a client's set (A7).
+    pub fn learn(&mut self, now: Now, start: u64, register: Register) {
+        self.set(now, start).learn(now, register);
+    }
+
+    /// What has to travel of a client's set: nothing, while it is the default one.
+    pub fn register(&self, start: u64) -> Option<Register> {
+        self.sets.get(&start).filter(|set| !set.is_default()).map(ClientSet::register)
+    }
+
+    /// The managers that a client is spread over, as a size.
+    pub fn size(&self, start: u64) -> u16 {
+        self.sets.get(&start).map_or(1, |set| set.arc().size)
+    }
+
+    /// For the client's home frontend: the calls in flight at every member. Says
+    /// whether the last member left (A6).
+    pub fn shrink(&mut self, now: Now, start: u64, in_flight: &[u32], bounds: Bounds) -> bool {
+        let writer = self.writer;
+        self.sets.get_mut(&start).is_some_and(|set| set.shrink(now, in_flight, writer, bounds))
+    }
+
+    /// Starts and sizes of the sets that are wider than one manager.
+    pub fn wide_sets(&self) -> impl Iterator<Item = RingArc> + '_ {
+        self.sets.values().map(ClientSet::arc).filter(|arc| arc.size > 1)
+    }
+
+    fn set(&mut self, now: Now, start: u64) -> &mut ClientSet {
+        if self.sets.len() >= SETS_MAX && !self.sets.contains_key(&start) {
+            self.sets.clear();
+        }
+        let writer = self.writer;
+        self.sets.entry(start).or_insert_with(|| ClientSet::new(now, start, writer))
+    }
+}
+
+/// Where a call may be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The on-demand pool.
+    pub key: KeyHash,
+    /// Where the client's elastic arc starts.
+    pub start: u64,
+    /// The provisioned pool and its arc, where the plan is to ask it first.
+    pub provisioned: Option<(KeyHash, RingArc)>,
+    pub bounds: Bounds,
+}
+
+/// Which of the two pools a question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    Provisioned,
+    OnDemand,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    Ask { manager: ManagerId, set: Set, mode: Mode },
+    Refused(Reason),
+}
+
+/// How a manager answered a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Granted {
+        load: Load,
+        warm: bool,
+        took: Span,
+    },
+    NoIdle,
+    /// "Ask another": it holds its share of the client's calls.
+    Throttled,
+    /// It did not answer in time, or cannot be reached.
+    Silent,
+}
+
+/// One call's search.
+#[derive(Debug)]
+pub struct Search {
+    route: Route,
+    set: Set,
+    probe: Probe,
+    /// Members of the elastic arc that were asked.
+    tried: Vec<ManagerId>,
+    /// The set's epoch that the questions are based on.
+    seen: Epoch,
+    throttles: u32,
+    throttled_ever: bool,
+}
+
+impl Search {
+    pub fn begin(now: Now, route: Route, ring: &Ring, steering: &mut Steering) -> Search {
+        let mut members = Vec::new();
+        let (set, probe) = match route.provisioned {
+            Some((key, arc)) => {
+                ring.members(arc.start, arc.size, &mut members);
+                let probe = Probe::new(now, key, &members, Budget::default());
+                (Set::Provisioned, probe.existing_only())
+            }
+            None => {
+                let arc = steering.set(now, route.start).arc();
+                ring.members(arc.start, arc.size, &mut members);
+                (Set::OnDemand, Probe::new(now, route.key, &members, Budget::default()))
+            }
+        };
+        let seen = steering.set(now, route.start).register().epoch;
+        let tried = Vec::new();
+        Search { route, set, probe, tried, seen, throttles: 0, throttled_ever: false }
+    }
+
+    /// Whether the call left a provisioned set that had nothing for it.
+    pub fn spilled(&self) -> bool {
+        self.route.provisioned.is_some() && self.set == Set::OnDemand
+    }
+
+    pub fn next(
+        &mut self,
+        now: Now,
+        ring: &Ring,
+        steering: &mut Steering,
+        dice: &mut Dice,
+    ) -> Next {
+        loop {
+            if self.throttles < THROTTLES_TO_GROW
+                && let Step::Ask { manager, mode } = self.probe.next(now, &steering.hints, dice)
+            {
+                if self.set == Set::OnDemand {
+                    self.tried.push(manager);
+                }
+                return Next::Ask { manager, set: self.set, mode };
+            }
+            match self.set {
+                Set::Provisioned => self.spill(now, ring, steering),
+                Set::OnDemand => {
+                    if let Some(reason) = self.widen(now, ring, steering) {
+                        return Next::Refused(reason);
+                    }
+                }
+            }
+        }
+    }
+
+    pub fn answered(&mut self, manager: ManagerId, answer: Answer, steering: &mut Steering) {
+        let hints = &mut steering.hints;
+        match answer {
+            Answer::Granted { load, warm, took } => {
+                self.probe.answered(manager, probe::Answer::Granted { load, warm }, hints);
+                if !warm {
+                    hints.learn_cold(self.route.key, took);
+                }
+            }
+            Answer::NoIdle => self.probe.answered(manager, probe::Answer::NoIdle, hints),
+            Answer::Throttled => {
+                self.probe.answered(manager, probe::Answer::Unusable, hints);
+                self.throttles += 1;
+                self.throttled_ever = true;
+            }
+            Answer::Silent => self.probe.answered(manager, probe::Answer::Unusable, hints),
+        }
+    }
+
+    fn spill(&mut self, now: Now, ring: &Ring, steering: &mut Steering) {
+        let arc = steering.set(now, self.route.start).arc();
+        let mut members = Vec::new();
+        ring.members(arc.start, arc.size, &mut members);
+        self.set = Set::OnDemand;
+        self.throttles = 0;
+        self.probe = Probe::new(now, self.route.key, &members, Budget::default());
+    }
+
+    /// The arc was throttled or exhausted: more members, or every untried one, or
+    /// the refusal.
+    fn widen(&mut self, now: Now, ring: &Ring, steering: &mut Steering) -> Option<Reason> {
+        let writer = steering.writer;
+        let set = steering.set(now, self.route.start);
+        let growth = set.throttled(now, self.seen, writer, self.route.bounds);
+        self.seen = set.register().epoch;
+        let size = match growth {
+            Growth::Grew(size) | Growth::AlreadyGrown(size) => size,
+            Growth::AtLimit => u16::MAX,
+        };
+        let mut members = Vec::new();
+        ring.members(self.route.start, size, &mut members);
+        members.retain(|manager| !self.tried.contains(manager));
+        if members.is_empty() {
+            return (growth == Growth::AtLimit).then_some(if self.throttled_ever {
+                Reason::ConcurrentInvocationLimitExceeded
+            } else {
+                Reason::NoManager
+            });
+        }
+        // One throttle was told already: the next member that throttles grows the set.
+        self.throttles = self.throttles.min(THROTTLES_TO_GROW - 1);
+        self.probe = Probe::new(now, self.route.key, &members, Budget::default()).surely_cold();
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::RingVersion;
+
+    use super::*;
+    use crate::arcs;
+
+    const KEY: KeyHash = KeyHash(1);
+    const PROVISIONED: KeyHash = KeyHash(2);
+
+    struct Frontend {
+        ring: Ring,
+        steering: Steering,
+        dice: Dice,
+    }
+
+    impl Frontend {
+        fn new(managers: u64) -> Frontend {
+            let members: Vec<ManagerId> = (0..managers).map(ManagerId).collect();
+            Frontend {
+                ring: Ring::new(RingVersion(1), &members),
+                steering: Steering::new(FrontendId(1)),
+                dice: Dice::new(1),
+            }
+        }
+
+        /// Plays a search against managers that answer by `answer`; who was asked.
+        fn play(
+            &mut self,
+            route: Route,
+            mut answer: impl FnMut(ManagerId, Set, Mode) -> Answer,
+        ) -> (Vec<(ManagerId, Set, Mode)>, Option<Reason>) {
+            let now = Now(0);
+            let mut search = Search::begin(now, route, &self.ring, &mut self.steering);
+            let mut asked = Vec::new();
+            loop {
+                match search.next(now, &self.ring, &mut self.steering, &mut self.dice) {
+                    Next::Ask { manager, set, mode } => {
+                        assert!(!asked.iter().any(|(m, s, _)| (*m, *s) == (manager, set)));
+                        asked.push((manager, set, mode));
+                        let answer = answer(manager, set, mode);
+                        search.answered(manager, answer, &mut self.steering);
+                        if matches!(answer, Answer::Granted { .. }) {
+                            return (asked, None);
+                        }
+                    }
+                    Next::Refused(reason) => return (asked, Some(reason)),
+                }
+            }
+        }
+    }
+
+    fn route(limit_max: u32, managers: usize) -> Route {
+        let bounds = Bounds { limit_max, managers };
+        Route { key: KEY, start: 7, provisioned: None, bounds }
+    }
+
+    const GRANTED: Answer = Answer::Granted {
+        load: Load { idle: 0, busy: 1, starting: 0, waiting: 0 },
+        warm: true,
+        took: Span::ZERO,
+    };
+
+    #[test]
+    fn a_ring_of_one_is_asked_once_and_may_create() {
+        let (asked, refused) = Frontend::new(1).play(route(1_000, 1), |_, _, _| GRANTED);
+        assert_eq!(asked, [(ManagerId(0), Set::OnDemand, Mode::ExistingOrNew)]);
+        assert_eq!(refused, None);
+    }
+
+    #[test]
+    fn a_call_that_finds_no_provisioned_environment_spills() {
+        let arc = arcs::provisioned(99, 10, 20);
+        let with = Route { provisioned: Some((PROVISIONED, arc)), ..route(1_000, 20) };
+        let (asked, _) = Frontend::new(20).play(with, |_, set, _| match set {
+            Set::Provisioned => Answer::NoIdle,
+            Set::OnDemand => GRANTED,
+        });
+        let sets: Vec<Set> = asked.iter().map(|(_, set, _)| *set).collect();
+        assert_eq!(sets, [Set::Provisioned, Set::Provisioned, Set::OnDemand]);
+        assert!(asked[..2].iter().all(|(_, _, mode)| *mode == Mode::Existing));
+        assert_eq!(asked[2].2, Mode::ExistingOrNew);
+    }
+
+    #[test]
+    fn a6_1_a_throttled_call_is_served_by_the_next_member() {
+        let mut frontend = Frontend::new(20);
+        let mut full = None;
+        let (asked, refused) = frontend.play(route(200, 20), |manager, _, _| {
+            if *full.get_or_insert(manager) == manager { Answer::Throttled } else { GRANTED }
+        });
+        assert_eq!((asked.len(), refused), (2, None));
+        assert_eq!(frontend.steering.size(7), 2);
+    }
+
+    #[test]
+    fn every_member_is_asked_before_a_call_is_refused() {
+        let (asked, refused) = Frontend::new(5).play(route(50, 5), |_, _, _| Answer::Throttled);
+        assert_eq!(asked.len(), 5);
+        assert_eq!(refused, Some(Reason::ConcurrentInvocationLimitExceeded));
+        let (asked, refused) = Frontend::new(5).play(route(50, 5), |_, _, _| Answer::Silent);
+        assert_eq!(asked.len(), 5);
+        assert_eq!(refused, Some(Reason::NoManager));
+    }
+
+    #[test]
+    fn a5_7_a_silent_manager_is_skipped_and_the_call_succeeds() {
+        let mut first = None;
+        let (asked, refused) = Frontend::new(3).play(route(1_000, 3), |manager, _, _| {
+            if *first.get_or_insert(manager) == manager { Answer::Silent } else { GRANTED }
+        });
+        assert_eq!((asked.len(), refused), (2, None));
+    }
+}
