@@ -24,8 +24,8 @@ use alloc::collections::VecDeque;
 use model::{AccountId, KeyHash, Now, PoolKey, Reason, Span, check_invariant, invariant, limits};
 
 pub use message::{
-    Acquire, EnvRecord, Grant, Input, Load, Mode, Outcome, Output, Outputs, Reply, StartFailure,
-    StartId, Ticket, Whose, Why,
+    Acquire, EnvRecord, Grant, Input, Load, Mode, Outcome, Output, Outputs, Reply, Routed,
+    StartFailure, StartId, Ticket, Whose, Why,
 };
 
 use crate::{admit::CreateGate, fact::Fact, place::Place};
@@ -132,7 +132,7 @@ impl Book {
     /// The next instant at which `Input::Deadline` is due, and the reason.
     pub fn deadline(&self) -> Option<(Now, Why)> {
         let lease = self.envs.oldest_granted();
-        let idle = self.envs.longest_idle();
+        let idle = self.envs.next_idle_out();
         let call = self.waiting.next_deadline();
         let start = self.starts.oldest();
         let hope = self.waiting.next_impatient();
@@ -141,7 +141,7 @@ impl Book {
             call.map(|(at, _)| (at, Why::CallerDeadline)),
             start.map(|(_, since)| (since + START_TTL, Why::StartOverdue)),
             hope.map(|(at, _)| (at, Why::Patience)),
-            idle.map(|(_, since)| (since + self.config.idle_ttl, Why::IdleTtl)),
+            idle.map(|(_, due, _)| (due, Why::IdleTtl)),
         ];
         due.into_iter().flatten().min()
     }

@@ -2,10 +2,14 @@
 //! knows the version, a start and a size knows the members of an arc; nothing else
 //! has to be said. What arcs are for, `arcs` knows; whom to ask first, `probe`.
 
+mod predecessors;
+
 use alloc::vec::Vec;
 
 use model::{ManagerId, RingVersion};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+pub use predecessors::{PREDS_MAX, Pred, Preds};
 
 /// Points of each member: a member's share of the ring deviates by about
 /// 1 / sqrt(points), here 6 %.

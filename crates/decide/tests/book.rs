@@ -7,7 +7,7 @@ use decide::{
     Book, Fact,
     book::{
         Acquire, Config, EnvRecord, Grant, Input, LeaseCounts, Load, Mode, Outcome, Output, Reply,
-        StartFailure, StartId, Ticket, Whose, Why,
+        Routed, StartFailure, StartId, Ticket, Whose, Why,
     },
     fact::RetireWhy,
     place::Capacity,
@@ -33,6 +33,7 @@ fn key(function: &str, memory_mb: u32) -> Arc<PoolKey> {
         policy: 0,
         cpu_class: CpuClass { architecture: Architecture::X86_64, template: 0, emulated: false },
         memory_mb,
+        profile: model::Profile::default(),
     })
 }
 
@@ -77,7 +78,15 @@ impl Desk {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let (hash, key) = (key.hash(), Arc::clone(key));
-        self.tell(Input::Acquire(Acquire { ticket, hash, key, mode, deadline, client_cap }));
+        self.tell(Input::Acquire(Acquire {
+            ticket,
+            hash,
+            key,
+            mode,
+            deadline,
+            client_cap,
+            routed: Routed::default(),
+        }));
         ticket
     }
 

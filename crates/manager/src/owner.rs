@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use decide::{
     admit::{Ask, Counter},
-    book::{Acquire as AcquireInput, Book, Input, Mode, Outcome, Outputs, StartId, Ticket, Whose},
+    book::{
+        Acquire as AcquireInput, Book, Input, Mode, Outcome, Outputs, Routed, StartId, Ticket,
+        Whose,
+    },
 };
 use model::{FunctionConfig, KeyHash, LeaseId, Now, PoolKey, Span, VersionId, WorkerId, limits};
 use platform::{Call, Clock, Mail, Tasks, transport::Reply};
@@ -160,7 +163,8 @@ impl Owner {
         // A ring of one reaches the account's whole limit: no cap per manager.
         let client_cap = u32::MAX;
         let mode = Mode::ExistingOrNew;
-        let ask = AcquireInput { ticket, hash, key, mode, deadline, client_cap };
+        let routed = Routed::default();
+        let ask = AcquireInput { ticket, hash, key, mode, deadline, client_cap, routed };
         self.tell(Input::Acquire(ask));
     }
 

@@ -32,6 +32,10 @@ number_id!(
     ManagerId
 );
 number_id!(
+    /// The managers of one deployment.
+    FleetId
+);
+number_id!(
     /// A host agent that owns sandboxes.
     WorkerId
 );

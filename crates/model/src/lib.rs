@@ -19,14 +19,15 @@ pub mod payload;
 pub mod pool_key;
 pub mod reason;
 pub mod report;
+pub mod ring;
 pub mod time;
 
 pub use arn::{FunctionRef, Qualifier};
 pub use civil::Civil;
 pub use function::{FunctionConfig, FunctionState, Runtime};
 pub use ids::{
-    AccountId, EnvId, Epoch, FrontendId, FunctionName, LeaseId, ManagerId, Region, RequestId,
-    RingVersion, SlotId, TenantId, VersionId, WorkerId,
+    AccountId, EnvId, Epoch, FleetId, FrontendId, FunctionName, LeaseId, ManagerId, Region,
+    RequestId, RingVersion, SlotId, TenantId, VersionId, WorkerId,
 };
 pub use invariant::Invariant;
 pub use manifest::{ChunkId, Manifest, RootId};
@@ -34,4 +35,5 @@ pub use payload::{Digest, PayloadPlace, PayloadRef};
 pub use pool_key::{Class, CpuClass, KeyHash, PoolKey};
 pub use reason::Reason;
 pub use report::{Arm, ErrorClass, ExecutionReport};
+pub use ring::{Attrs, Profile, RingRecord, RingState};
 pub use time::{Now, Span};

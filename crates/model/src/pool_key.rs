@@ -10,6 +10,7 @@ use crate::{
     function::{Architecture, FunctionConfig},
     ids::{AccountId, FunctionName, TenantId, VersionId},
     payload::Digest,
+    ring::Profile,
 };
 
 /// Why an environment exists.
@@ -48,6 +49,8 @@ pub struct PoolKey {
     pub policy: u64,
     pub cpu_class: CpuClass,
     pub memory_mb: u32,
+    /// From the ring version that serves the key.
+    pub profile: Profile,
 }
 
 /// Specified hash of a pool key: its place on a ring and in a book.
@@ -76,6 +79,7 @@ impl PoolKey {
             policy: 0,
             cpu_class: CpuClass { architecture, template: 0, emulated: false },
             memory_mb: config.memory_mb,
+            profile: Profile::default(),
         }
     }
 
@@ -94,6 +98,11 @@ impl PoolKey {
         hash.update(&[self.cpu_class.architecture as u8, u8::from(self.cpu_class.emulated)]);
         hash.update(&self.cpu_class.template.to_le_bytes());
         hash.update(&self.memory_mb.to_le_bytes());
+        // Added later: keys of the default profile keep the hash that they had.
+        if self.profile != Profile::default() {
+            hash.update(&self.profile.sandbox.to_le_bytes());
+            hash.update(&self.profile.worker_class.to_le_bytes());
+        }
         KeyHash(hash.digest128())
     }
 
@@ -151,6 +160,7 @@ mod tests {
                 emulated: false,
             },
             memory_mb: 128,
+            profile: Profile::default(),
         }
     }
 
@@ -169,6 +179,8 @@ mod tests {
             PoolKey { policy: 1, ..base.clone() },
             PoolKey { cpu_class: CpuClass { template: 1, ..base.cpu_class }, ..base.clone() },
             PoolKey { memory_mb: 129, ..base.clone() },
+            PoolKey { profile: Profile { sandbox: 1, worker_class: 0 }, ..base.clone() },
+            PoolKey { profile: Profile { sandbox: 0, worker_class: 1 }, ..base.clone() },
         ];
         for other in &others {
             assert_ne!(base.hash(), other.hash(), "{other:?}");

@@ -7,7 +7,8 @@ use std::{fmt, sync::Arc};
 use decide::{
     Book, Dice,
     book::{
-        Acquire, Config, Input, Mode, Outcome as LeaseOutcome, Outputs, StartId, Ticket, Whose,
+        Acquire, Config, Input, Mode, Outcome as LeaseOutcome, Outputs, Routed, StartId, Ticket,
+        Whose,
     },
     place::Capacity,
 };
@@ -113,7 +114,8 @@ impl Player {
         let mode = if self.dice.chance(1, 5) { Mode::Existing } else { Mode::ExistingOrNew };
         let wait = Span::millis(1 + self.dice.below(20_000));
         let (ticket, deadline) = (Ticket(self.tickets), self.now + wait);
-        Input::Acquire(Acquire { ticket, hash, key, mode, deadline, client_cap: u32::MAX })
+        let (client_cap, routed) = (u32::MAX, Routed::default());
+        Input::Acquire(Acquire { ticket, hash, key, mode, deadline, client_cap, routed })
     }
 
     fn finish_start(&mut self, model: &Reference) -> Input {

@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use decide::{
     Book,
     book::{
-        Acquire, Config, Grant, Input, Mode, Outcome, Output, Outputs, Reply, StartFailure,
+        Acquire, Config, Grant, Input, Mode, Outcome, Output, Outputs, Reply, Routed, StartFailure,
         StartId, Ticket, Whose,
     },
     place::Capacity,
@@ -149,6 +149,7 @@ impl Stage {
             mode: Mode::ExistingOrNew,
             deadline: Now(u64::MAX),
             client_cap: u32::MAX,
+            routed: Routed::default(),
         };
         loop {
             rest = match rest {

@@ -350,6 +350,7 @@ pub(crate) fn key_of(function: &model::FunctionName, memory_mb: u32) -> PoolKey 
         policy: 0,
         cpu_class: CpuClass { architecture: Architecture::X86_64, template: 0, emulated: false },
         memory_mb,
+        profile: model::Profile::default(),
     }
 }
 

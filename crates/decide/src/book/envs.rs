@@ -16,11 +16,14 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use model::{EnvId, Epoch, KeyHash, LeaseId, Now, WorkerId};
+use model::{EnvId, Epoch, KeyHash, LeaseId, Now, Span, WorkerId};
 
 /// Environments of one book; at the bound a start is refused for capacity.
 pub(super) const ENVS_MAX: usize = 1 << 24;
 const SEAT_BITS: u32 = 24;
+/// Different idle times in use at once; beyond it an environment is kept for the
+/// nearest shorter one, or else for the shortest.
+const IDLE_LINES_MAX: usize = 32;
 const NONE: u32 = u32::MAX;
 
 /// Index of an entry in the slab.
@@ -59,6 +62,8 @@ pub(super) struct Entry {
     pub(super) unwanted: bool,
     /// Place in the line of its state (idle or granted), oldest first.
     line: Links,
+    /// Which of the idle lines.
+    idle_line: u8,
     /// Place on its pool's shelf, most recently used first.
     shelf: Links,
 }
@@ -97,12 +102,19 @@ enum Via {
     Shelf,
 }
 
+/// Idle entries that are kept equally long, the longest idle first.
+#[derive(Debug)]
+struct IdleLine {
+    ttl: Span,
+    list: List,
+}
+
 #[derive(Debug)]
 pub(super) struct Envs {
     seats: Vec<Option<Entry>>,
     free: Vec<Seat>,
     by_env: BTreeMap<EnvId, Seat>,
-    idle: List,
+    idle: Vec<IdleLine>,
     granted: List,
     grants: u64,
 }
@@ -113,7 +125,7 @@ impl Envs {
             seats: Vec::new(),
             free: Vec::new(),
             by_env: BTreeMap::new(),
-            idle: List::EMPTY,
+            idle: Vec::new(),
             granted: List::EMPTY,
             grants: first_grant & (u64::MAX >> SEAT_BITS),
         }
@@ -169,6 +181,7 @@ impl Envs {
             state: State::Between,
             unwanted: entry.unwanted,
             line: UNLINKED,
+            idle_line: 0,
             shelf: UNLINKED,
         };
         let seat = match self.free.pop() {
@@ -194,14 +207,46 @@ impl Envs {
         Some(entry)
     }
 
-    /// To the front of its pool's shelf and the end of the idle line.
-    pub(super) fn shelve(&mut self, seat: Seat, shelf: &mut List, now: Now) {
+    /// To the front of its pool's shelf and the end of the idle line of its TTL.
+    pub(super) fn shelve(&mut self, seat: Seat, shelf: &mut List, now: Now, ttl: Span) {
         self.leave_lists(seat, shelf);
-        self.set_state(seat, State::Idle { since: now });
-        let mut idle = self.idle;
-        self.push_back(&mut idle, seat, Via::Line);
-        self.idle = idle;
+        let line = self.line_of(ttl);
+        if let Some(entry) = self.get_mut(seat) {
+            entry.state = State::Idle { since: now };
+            entry.idle_line = line;
+        }
+        self.with_idle_line(line, |envs, list| envs.push_back(list, seat, Via::Line));
         self.push_front(shelf, seat);
+    }
+
+    /// The idle line of a TTL: the one there is, an empty one, a new one, or at the
+    /// bound one that is near.
+    fn line_of(&mut self, ttl: Span) -> u8 {
+        let same = self.idle.iter().position(|line| line.ttl == ttl);
+        let at = same.or_else(|| self.idle.iter().position(|line| line.list.len() == 0));
+        let at = match at {
+            Some(at) => {
+                self.idle[at].ttl = ttl;
+                at
+            }
+            None if self.idle.len() < IDLE_LINES_MAX => {
+                self.idle.push(IdleLine { ttl, list: List::EMPTY });
+                self.idle.len() - 1
+            }
+            None => {
+                let distance = |line: &IdleLine| (line.ttl > ttl, line.ttl.0.abs_diff(ttl.0));
+                let near = self.idle.iter().enumerate().min_by_key(|(_, line)| distance(line));
+                near.map_or(0, |(at, _)| at)
+            }
+        };
+        u8::try_from(at).unwrap_or(0)
+    }
+
+    fn with_idle_line(&mut self, line: u8, act: impl FnOnce(&mut Envs, &mut List)) {
+        let at = usize::from(line);
+        let Some(mut list) = self.idle.get(at).map(|line| line.list) else { return };
+        act(self, &mut list);
+        self.idle[at].list = list;
     }
 
     /// A new lease on it, with the next epoch (I6).
@@ -240,21 +285,31 @@ impl Envs {
         self.set_state(seat, State::Leaving);
     }
 
-    /// The environment that has been idle longest, and since when.
-    pub(super) fn longest_idle(&self) -> Option<(Seat, Now)> {
-        let seat = self.idle.first()?;
+    /// The idle environment whose time is over first: when, and since when it is idle.
+    pub(super) fn next_idle_out(&self) -> Option<(Seat, Now, Now)> {
+        let heads = self.idle.iter().filter_map(|line| {
+            let seat = line.list.first()?;
+            let since = self.idle_since(seat)?;
+            Some((seat, since + line.ttl, since))
+        });
+        heads.min_by_key(|(_, due, _)| *due)
+    }
+
+    fn idle_since(&self, seat: Seat) -> Option<Now> {
         match self.get(seat)?.state {
-            State::Idle { since } => Some((seat, since)),
+            State::Idle { since } => Some(since),
             State::Granted { .. } | State::Running { .. } | State::Leaving | State::Between => None,
         }
     }
 
     /// Idle environments, the longest idle first.
     pub(super) fn idle_line(&self) -> impl Iterator<Item = Seat> + '_ {
-        let mut at = self.idle.head;
+        let mut heads: Vec<u32> = self.idle.iter().map(|line| line.list.head).collect();
         core::iter::from_fn(move || {
-            let seat = (at != NONE).then_some(at)?;
-            at = self.get(seat).map_or(NONE, |entry| entry.line.next);
+            let waits = heads.iter().enumerate().filter(|(_, seat)| **seat != NONE);
+            let (line, _) = waits.min_by_key(|(_, seat)| self.idle_since(**seat))?;
+            let seat = heads[line];
+            heads[line] = self.get(seat).map_or(NONE, |entry| entry.line.next);
             Some(seat)
         })
     }
@@ -277,9 +332,8 @@ impl Envs {
     fn leave_lists(&mut self, seat: Seat, shelf: &mut List) {
         match self.get(seat).map(|entry| entry.state) {
             Some(State::Idle { .. }) => {
-                let mut idle = self.idle;
-                self.unlink(&mut idle, seat, Via::Line);
-                self.idle = idle;
+                let line = self.get(seat).map_or(0, |entry| entry.idle_line);
+                self.with_idle_line(line, |envs, list| envs.unlink(list, seat, Via::Line));
                 self.unlink(shelf, seat, Via::Shelf);
             }
             Some(State::Granted { .. }) => {

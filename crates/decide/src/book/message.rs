@@ -4,11 +4,11 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use model::{
-    AccountId, EnvId, Epoch, FunctionName, KeyHash, LeaseId, Now, PoolKey, Reason, Span, VersionId,
-    WorkerId,
+    AccountId, EnvId, Epoch, FunctionName, KeyHash, LeaseId, Now, PoolKey, Reason, RingVersion,
+    Span, VersionId, WorkerId,
 };
 
-use crate::{fact::Fact, place::Capacity};
+use crate::{fact::Fact, place::Capacity, ring::Preds};
 
 /// One question of one caller, named by the shell. Unique while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,16 @@ pub struct Acquire {
     pub deadline: Now,
     /// Calls of the account that this manager may hold (A6); `u32::MAX`: no cap.
     pub client_cap: u32,
+    pub routed: Routed,
+}
+
+/// What sent a call here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Routed {
+    /// The ring version that decided; its settings hold for the key (A4).
+    pub by: RingVersion,
+    /// Who may hold environments of the key from before (A3).
+    pub preds: Preds,
 }
 
 /// How a lease ended, as the frontend or the worker saw it.

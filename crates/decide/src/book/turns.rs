@@ -70,7 +70,7 @@ impl Book {
         } else if unwanted {
             self.retire(seat, RetireWhy::Drained, Span::ZERO, out);
         } else {
-            self.envs.shelve(seat, &mut pool.shelf, now);
+            self.envs.shelve(seat, &mut pool.shelf, now, self.config.idle_ttl);
             out.push(Output::Fact(Fact::Shelved { env, key }));
         }
         self.place_waiting(now, out);
@@ -176,7 +176,7 @@ impl Book {
     }
 
     pub(super) fn expire_idle(&mut self, now: Now, out: &mut Outputs) {
-        let Some((seat, since)) = self.envs.longest_idle() else { return };
+        let Some((seat, _, since)) = self.envs.next_idle_out() else { return };
         self.retire(seat, RetireWhy::IdleTtl, now.since(since), out);
     }
 

@@ -4,7 +4,7 @@
 use decide::{
     admit::Ask,
     arcs::{self, ClientSet, Growth},
-    book::{Acquire, Input, Mode, Outcome as LeaseOutcome, Reply, Ticket},
+    book::{Acquire, Input, Mode, Outcome as LeaseOutcome, Reply, Routed, Ticket},
     probe::{Answer, Budget, Hints, Probe, Step},
 };
 use model::{FrontendId, ManagerId, VersionId, reason::ReasonKind};
@@ -160,7 +160,9 @@ impl World<'_> {
         let (hash, key) = self.keys[state.function].clone();
         let ticket = Ticket(call as u64 * ASKS_MAX + state.asks);
         let deadline = self.now + self.config.wait_max;
-        let input = Input::Acquire(Acquire { ticket, hash, key, mode, deadline, client_cap });
+        let routed = Routed::default();
+        let ask = Acquire { ticket, hash, key, mode, deadline, client_cap, routed };
+        let input = Input::Acquire(ask);
         let set = &self.frontends[state.frontend].set;
         let register = (!set.is_default()).then(|| set.register());
         let life = self.managers[manager].life;
