@@ -3,6 +3,8 @@
 //! has to be said. What arcs are for, `arcs` knows; whom to ask first, `probe`.
 
 mod predecessors;
+pub mod publish;
+mod versions;
 
 use alloc::vec::Vec;
 
@@ -10,6 +12,7 @@ use model::{ManagerId, RingVersion};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub use predecessors::{PREDS_MAX, Pred, Preds};
+pub use versions::{Candidate, Candidates, Rings, VERSIONS_MAX, Version};
 
 /// Points of each member: a member's share of the ring deviates by about
 /// 1 / sqrt(points), here 6 %.
