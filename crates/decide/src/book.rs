@@ -4,8 +4,8 @@
 //!
 //! The parts, each with its own invariant: `envs` entries and their states,
 //! `pools` counts per key, `waiting` calls, `starts` environments being made,
-//! `turns` from grant to the next, `supply` starting and making room, `fleet` what
-//! workers say about themselves. `place` chooses workers, `CreateGate` limits.
+//! `turns` from grant to the next, `supply` starting and making room, `target` what
+//! is provisioned, `fleet` what workers say about themselves. `place` chooses workers, `CreateGate` limits.
 //!
 //! Most recently used first, so that the tail of a peak goes cold and is reclaimed
 //! (A5). The warm path allocates nothing.
@@ -16,22 +16,26 @@ mod message;
 mod pools;
 mod starts;
 mod supply;
+mod target;
 mod turns;
 mod waiting;
 
 use alloc::collections::VecDeque;
 
-use model::{AccountId, KeyHash, Now, PoolKey, Reason, Span, check_invariant, invariant, limits};
+use model::{
+    AccountId, Class, KeyHash, Now, PoolKey, Reason, Span, check_invariant, invariant, limits,
+};
 
 pub use message::{
-    Acquire, EnvRecord, Grant, Input, Load, Mode, Outcome, Output, Outputs, Reply, Routed,
-    StartFailure, StartId, Ticket, Whose, Why,
+    Acquire, Effort, EnvRecord, Grant, Input, Load, Mode, Outcome, Output, Outputs, Reply, Routed,
+    StartFailure, StartId, Target, TargetReport, Ticket, Whose, Why,
 };
 
 use crate::{admit::CreateGate, fact::Fact, place::Place};
 use envs::Envs;
 use pools::Pools;
 use starts::Starts;
+use target::Targets;
 use waiting::{Waiter, Waiting};
 
 /// A start that was not answered by then is taken as failed: longer than any init.
@@ -50,6 +54,10 @@ pub struct Config {
     /// Whether a call may hope for an environment that others use or wait for; if
     /// not, each waiting call has a start.
     pub patience: bool,
+    /// How long a surplus of provisioned environments is kept unused.
+    pub drain_after: Span,
+    /// Starts in flight for one provisioned target.
+    pub provisioned_starts: u32,
 }
 
 impl Config {
@@ -66,6 +74,8 @@ impl Default for Config {
             first_lease: 0,
             create_tokens: (limits::CREATE_TOKENS_MAX, limits::CREATE_TOKENS_PER_SEC),
             patience: true,
+            drain_after: limits::DRAIN_AFTER,
+            provisioned_starts: limits::PROVISIONED_STARTS_MAX,
         }
     }
 }
@@ -85,6 +95,7 @@ pub struct Book {
     pools: Pools,
     waiting: Waiting,
     starts: Starts,
+    targets: Targets,
     place: Place,
     gate: CreateGate,
     leases: LeaseCounts,
@@ -99,6 +110,7 @@ impl Book {
             pools: Pools::default(),
             waiting: Waiting::default(),
             starts: Starts::new(config.first_lease),
+            targets: Targets::default(),
             place: Place::new(),
             gate: CreateGate::new(size, per_sec),
             leases: LeaseCounts::default(),
@@ -124,8 +136,10 @@ impl Book {
             Input::WorkerDrains { worker } => self.worker_drains(now, worker, out),
             Input::WorkerLost { worker } => self.worker_lost(now, worker, out),
             Input::Rebuild { worker, envs } => self.rebuild(now, worker, envs, out),
+            Input::SetTarget(target) => self.set_target(now, target, out),
             Input::Deadline => self.due(now, out),
         }
+        self.pursue_touched(now, out);
         self.check();
     }
 
@@ -141,6 +155,7 @@ impl Book {
             call.map(|(at, _)| (at, Why::CallerDeadline)),
             start.map(|(_, since)| (since + START_TTL, Why::StartOverdue)),
             hope.map(|(at, _)| (at, Why::Patience)),
+            self.targets.tick_at().map(|at| (at, Why::TargetTick)),
             idle.map(|(_, due, _)| (due, Why::IdleTtl)),
         ];
         due.into_iter().flatten().min()
@@ -179,9 +194,9 @@ impl Book {
 
     fn acquire(&mut self, now: Now, ask: Acquire, out: &mut Outputs) {
         let Acquire { ticket, hash, .. } = ask;
-        let account = ask.key.account;
+        let (account, client) = (ask.key.account, pools::client_of(&ask.key));
         let load = self.load(hash);
-        if self.pools.client_calls(account) >= ask.client_cap {
+        if client.is_some_and(|client| self.pools.client_calls(client) >= ask.client_cap) {
             out.push(Output::Fact(Fact::Throttled { ticket, account }));
             out.push(Output::Reply { ticket, reply: Reply::Throttle(load) });
             return;
@@ -193,14 +208,17 @@ impl Book {
         });
         match (idle, ask.mode) {
             (Some(seat), _) => {
-                self.pools.client_came(account);
+                self.pools.client_came(client);
                 self.grant(now, seat, ticket, turns::Waited::NONE, out);
             }
-            (None, Mode::Existing) => {
+            // Provisioned ones are made by their target alone.
+            (None, Mode::ExistingOrNew) if ask.key.class == Class::OnDemand => {
+                self.wait(now, ask, out);
+            }
+            (None, Mode::Existing | Mode::ExistingOrNew) => {
                 out.push(Output::Fact(Fact::Missed { ticket, key: hash }));
                 out.push(Output::Reply { ticket, reply: Reply::NoIdle(load) });
             }
-            (None, Mode::ExistingOrNew) => self.wait(now, ask, out),
         }
     }
 
@@ -227,7 +245,7 @@ impl Book {
         };
         match start {
             Ok(start) => {
-                self.pools.client_came(key.account);
+                self.pools.client_came(pools::client_of(&key));
                 let waiter = Waiter { key: hash, since: now, deadline, patient_until };
                 self.waiting.add(ticket, waiter);
                 if let Some(pool) = self.pools.get_mut(hash) {
@@ -259,8 +277,8 @@ impl Book {
         let waiter = self.waiting.remove(ticket)?;
         if let Some(pool) = self.pools.get_mut(waiter.key) {
             drop_from(&mut pool.queue, ticket);
-            let account = pool.key.account;
-            self.pools.client_left(account);
+            let client = pool.client();
+            self.pools.client_left(client);
         }
         let waited = now.since(waiter.since);
         out.push(Output::Fact(Fact::WaitEnded { ticket, key: waiter.key, waited, cancelled }));
@@ -279,6 +297,7 @@ impl Book {
                 Why::CallerDeadline => self.expire_call(now, out),
                 Why::StartOverdue => self.expire_start(now, out),
                 Why::Patience => self.expire_patience(now, out),
+                Why::TargetTick => self.tick_targets(now, out),
                 Why::IdleTtl => self.expire_idle(now, out),
             }
         }

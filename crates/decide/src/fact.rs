@@ -112,6 +112,18 @@ pub enum Fact {
         key: KeyHash,
         worker: WorkerId,
     },
+    /// A provisioned target came into force, or is an old one and ignored.
+    TargetSet {
+        key: KeyHash,
+        share: u32,
+        epoch: Epoch,
+        in_force: bool,
+    },
+    /// A target of nothing has nothing left.
+    TargetForgotten {
+        key: KeyHash,
+        epoch: Epoch,
+    },
     /// A message about a lease or environment whose turn has passed.
     Stale {
         env: Option<EnvId>,
@@ -129,4 +141,6 @@ pub enum RetireWhy {
     Drained,
     /// The last run left it unusable.
     Broken,
+    /// Above its provisioned target, and idle for long enough (A2).
+    Surplus,
 }

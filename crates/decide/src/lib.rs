@@ -17,6 +17,7 @@ pub mod admit;
 pub mod arcs;
 pub mod book;
 pub mod dice;
+pub mod drain;
 pub mod fact;
 pub mod place;
 pub mod probe;

@@ -26,6 +26,8 @@ impl Owner {
             }
             Output::Start { start, worker, key } => self.start(start, worker, key),
             Output::Retire { env, worker, epoch } => self.retire(env, worker, epoch),
+            // Nobody sets a target yet.
+            Output::Report(report) => tracing::debug!(?report, "book"),
             Output::Fact(fact) => tracing::trace!(?fact, "book"),
         }
     }

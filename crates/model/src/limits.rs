@@ -89,6 +89,24 @@ pub const CLIENT_CAP_PER_MANAGER: u32 = 10;
 /// Attempts of one synchronous request over all causes (I8).
 pub const ATTEMPTS_MAX: u32 = 2;
 
+// Provisioned targets (our defaults).
+/// A surplus environment idle for so long leaves, and no sooner after its target
+/// was lowered: at most `IDLE_TTL`, at least one period of auto scaling.
+pub const DRAIN_AFTER: Span = Span::secs(60);
+/// Time between two looks for surplus environments.
+pub const DRAIN_PERIOD: Span = Span::secs(5);
+/// Time between two reports about one target; changes in between wait.
+pub const TARGET_REPORT_PERIOD: Span = Span::secs(1);
+/// Starts in flight for one target at one manager; further ones wait for these.
+pub const PROVISIONED_STARTS_MAX: u32 = 32;
+/// Failed user inits in a row after which a target is given up until it is set anew.
+pub const PROVISIONED_INIT_FAILURES_MAX: u32 = 3;
+/// Wait before a failed start of a target is tried again; doubles up to the maximum.
+pub const TARGET_RETRY_MIN: Span = Span::secs(1);
+pub const TARGET_RETRY_MAX: Span = Span::secs(60);
+/// After a change of the ring nothing is started that handoff may still bring.
+pub const HANDOFF_WAIT: Span = Span::secs(10);
+
 // Queues between tasks (ours).
 /// Messages waiting at one role; a full queue makes the sender wait.
 pub const ROLE_QUEUE_MAX: usize = 4_096;

@@ -129,6 +129,7 @@ impl Reference {
                     require!(self.starts.iter().any(|s| s.start == *start && s.sent), "{start:?}?");
                 }
                 Output::Retire { env, epoch, .. } => self.retire_order(*env, *epoch)?,
+                Output::Report(report) => return Err(format!("{report:?} of no target")),
             }
         }
         self.look_around(now, input)?;
@@ -178,7 +179,7 @@ impl Reference {
             }
             Input::Acquire(_) | Input::Cancel { .. } | Input::StartFailed { .. } => {}
             Input::WorkerOffers { .. } | Input::WorkerDrains { .. } | Input::Deadline => {}
-            Input::WorkerLost { .. } | Input::Rebuild { .. } => {}
+            Input::WorkerLost { .. } | Input::Rebuild { .. } | Input::SetTarget(_) => {}
         }
     }
 
@@ -255,6 +256,7 @@ impl Reference {
             Fact::Throttled { .. } | Fact::Refused { .. } | Fact::StartEnded { .. } => {}
             Fact::RunBegan { .. } | Fact::RunEnded { .. } | Fact::Gone { .. } => {}
             Fact::LeaseReturned { .. } | Fact::Adopted { .. } | Fact::Stale { .. } => {}
+            Fact::TargetSet { .. } | Fact::TargetForgotten { .. } => {}
         }
         Ok(())
     }

@@ -216,6 +216,7 @@ impl Stage {
             Output::Retire { env, worker, epoch } => {
                 format!("retire {} on worker {worker}, epoch {epoch}", short(*env))
             }
+            Output::Report(report) => format!("{report:?}"),
             Output::Fact(fact) => {
                 let mut text = format!("{fact:?}");
                 for (hash, name) in &self.names {

@@ -1,6 +1,7 @@
 //! The environments of a book: a slab of entries and the lists they stand in.
-//! Invariant: an entry stands in its pool's shelf and in the idle line exactly
-//! while it is `Idle`, in the granted line exactly while it is `Granted`.
+//! Invariant: an entry stands in its pool's shelf exactly while it is `Idle`, and
+//! then also in the idle line unless it is kept for a target; in the granted line
+//! exactly while it is `Granted`.
 //!
 //! ```text
 //!            grant             run began
@@ -60,6 +61,8 @@ pub(super) struct Entry {
     pub(super) state: State,
     /// Its function, version or worker goes away: it is not shelved again.
     pub(super) unwanted: bool,
+    /// Made for a provisioned target: neither time nor need of room takes it.
+    kept: bool,
     /// Place in the line of its state (idle or granted), oldest first.
     line: Links,
     /// Which of the idle lines.
@@ -93,6 +96,10 @@ impl List {
 
     pub(super) fn first(&self) -> Option<Seat> {
         (self.head != NONE).then_some(self.head)
+    }
+
+    pub(super) fn last(&self) -> Option<Seat> {
+        (self.tail != NONE).then_some(self.tail)
     }
 }
 
@@ -180,6 +187,7 @@ impl Envs {
             lease: NO_LEASE,
             state: State::Between,
             unwanted: entry.unwanted,
+            kept: entry.kept,
             line: UNLINKED,
             idle_line: 0,
             shelf: UNLINKED,
@@ -210,12 +218,14 @@ impl Envs {
     /// To the front of its pool's shelf and the end of the idle line of its TTL.
     pub(super) fn shelve(&mut self, seat: Seat, shelf: &mut List, now: Now, ttl: Span) {
         self.leave_lists(seat, shelf);
-        let line = self.line_of(ttl);
-        if let Some(entry) = self.get_mut(seat) {
-            entry.state = State::Idle { since: now };
-            entry.idle_line = line;
+        self.set_state(seat, State::Idle { since: now });
+        if !self.is_kept(seat) {
+            let line = self.line_of(ttl);
+            if let Some(entry) = self.get_mut(seat) {
+                entry.idle_line = line;
+            }
+            self.with_idle_line(line, |envs, list| envs.push_back(list, seat, Via::Line));
         }
-        self.with_idle_line(line, |envs, list| envs.push_back(list, seat, Via::Line));
         self.push_front(shelf, seat);
     }
 
@@ -285,7 +295,8 @@ impl Envs {
         self.set_state(seat, State::Leaving);
     }
 
-    /// The idle environment whose time is over first: when, and since when it is idle.
+    /// The idle environment whose time is over first: when, and since when it is
+    /// idle; of those that no target keeps, here and in `idle_line`.
     pub(super) fn next_idle_out(&self) -> Option<(Seat, Now, Now)> {
         let heads = self.idle.iter().filter_map(|line| {
             let seat = line.list.first()?;
@@ -323,6 +334,10 @@ impl Envs {
         }
     }
 
+    fn is_kept(&self, seat: Seat) -> bool {
+        self.get(seat).is_some_and(|entry| entry.kept)
+    }
+
     fn set_state(&mut self, seat: Seat, state: State) {
         if let Some(entry) = self.get_mut(seat) {
             entry.state = state;
@@ -333,7 +348,9 @@ impl Envs {
         match self.get(seat).map(|entry| entry.state) {
             Some(State::Idle { .. }) => {
                 let line = self.get(seat).map_or(0, |entry| entry.idle_line);
-                self.with_idle_line(line, |envs, list| envs.unlink(list, seat, Via::Line));
+                if !self.is_kept(seat) {
+                    self.with_idle_line(line, |envs, list| envs.unlink(list, seat, Via::Line));
+                }
                 self.unlink(shelf, seat, Via::Shelf);
             }
             Some(State::Granted { .. }) => {
@@ -403,4 +420,6 @@ pub(super) struct NewEntry {
     pub(super) memory_mb: u32,
     pub(super) epoch: Epoch,
     pub(super) unwanted: bool,
+    /// Made for a provisioned target.
+    pub(super) kept: bool,
 }

@@ -4,12 +4,13 @@
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
-use model::{EnvId, Now, PoolKey, WorkerId};
+use model::{Class, EnvId, Now, PoolKey, WorkerId};
 
 use super::{
     Book,
     envs::{NewEntry, Seat, State},
     message::{EnvRecord, Output, Outputs, StartFailure, Whose},
+    pools,
 };
 use crate::fact::{Fact, RetireWhy};
 
@@ -36,6 +37,7 @@ impl Book {
     }
 
     pub(super) fn retire_whose(&mut self, now: Now, whose: &Whose, out: &mut Outputs) {
+        self.targets.withdraw(now, self.config.drain_after, whose);
         let meant = |seat: &Seat| {
             let entry = self.envs.get(*seat);
             entry.and_then(|entry| self.pools.get(entry.key)).is_some_and(|p| whose.means(&p.key))
@@ -97,12 +99,14 @@ impl Book {
             memory_mb: record.key.memory_mb,
             epoch: record.epoch,
             unwanted: false,
+            kept: record.key.class == Class::Provisioned,
         };
         let Some(seat) = self.envs.insert(entry) else {
             self.pools.close_if_empty(hash);
             let (env, epoch) = (record.env, record.epoch.next());
             return out.push(Output::Retire { env, worker, epoch });
         };
+        self.targets.found(now, hash, &record.key);
         self.place.reserve(worker, record.key.memory_mb);
         out.push(Output::Fact(Fact::Adopted { env: record.env, key: hash, worker }));
         if record.busy {
@@ -118,7 +122,7 @@ impl Book {
         };
         pool.busy += 1;
         self.envs.run(seat, &mut pool.shelf, now);
-        self.pools.client_came(key.account);
+        self.pools.client_came(pools::client_of(key));
     }
 
     fn env_ids_on(&self, worker: WorkerId) -> Vec<EnvId> {
@@ -128,7 +132,7 @@ impl Book {
 }
 
 impl Whose {
-    fn means(&self, key: &PoolKey) -> bool {
+    pub(super) fn means(&self, key: &PoolKey) -> bool {
         key.account == self.account
             && key.function == self.function
             && self.version.is_none_or(|version| version == key.version)

@@ -146,8 +146,47 @@ pub enum Input {
         worker: WorkerId,
         envs: Vec<EnvRecord>,
     },
+    /// From the provisioning controller. A lower epoch than the known one is ignored
+    /// (I6); the answer is a `Report` with the epoch in force.
+    SetTarget(Target),
     /// The instant of `deadline()` has come, or may have.
     Deadline,
+}
+
+/// What this manager is to hold of a provisioned key.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Of class `Provisioned`; others are ignored.
+    pub key: Arc<PoolKey>,
+    pub hash: KeyHash,
+    pub share: u32,
+    pub epoch: Epoch,
+}
+
+/// How a target is doing; told on change, at most once per `TARGET_REPORT_PERIOD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetReport {
+    pub hash: KeyHash,
+    pub epoch: Epoch,
+    pub share: u32,
+    /// Environments that exist: busy and idle.
+    pub envs: u32,
+    pub busy: u32,
+    pub idle: u32,
+    pub starting: u32,
+    /// Starts that failed since the target was set.
+    pub failed: u32,
+    pub effort: Effort,
+}
+
+/// What a manager does about what a target lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    Going,
+    /// Waits a while before it tries again.
+    Retrying(StartFailure),
+    /// The user's init failed too often: nothing until the target is set anew.
+    GivenUp,
 }
 
 /// An environment lease.
@@ -206,6 +245,8 @@ pub enum Output {
         worker: WorkerId,
         epoch: Epoch,
     },
+    /// To the provisioning controller.
+    Report(TargetReport),
     Fact(Fact),
 }
 
@@ -220,5 +261,7 @@ pub enum Why {
     StartOverdue,
     /// A call has hoped long enough for an environment of others.
     Patience,
+    /// Targets are looked at: reports, retries, drains.
+    TargetTick,
     IdleTtl,
 }

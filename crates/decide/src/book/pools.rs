@@ -7,7 +7,7 @@ use alloc::{
     sync::Arc,
 };
 
-use model::{AccountId, KeyHash, Now, PoolKey, Span};
+use model::{AccountId, Class, KeyHash, Now, PoolKey, Span};
 
 use super::{
     envs::List,
@@ -29,6 +29,16 @@ fn average(before: Option<Span>, seen: Span) -> Span {
         Span(sum / AVERAGE_PARTS)
     };
     before.map_or(seen, mixed)
+}
+
+/// Whose calls at this manager a call of the key counts as (A6). Calls of a
+/// provisioned set count as nobody's: what is above the set scales as if there were
+/// none (A1).
+pub(super) fn client_of(key: &PoolKey) -> Option<AccountId> {
+    match key.class {
+        Class::OnDemand => Some(key.account),
+        Class::Provisioned => None,
+    }
 }
 
 #[derive(Debug)]
@@ -70,6 +80,10 @@ impl Pool {
     pub(super) fn load(&self) -> Load {
         let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
         Load { idle: self.shelf.len(), busy: self.busy, starting: self.starting, waiting }
+    }
+
+    pub(super) fn client(&self) -> Option<AccountId> {
+        client_of(&self.key)
     }
 
     pub(super) fn starting(&self) -> usize {
@@ -184,13 +198,15 @@ impl Pools {
         self.clients.get(&account).copied().unwrap_or(0)
     }
 
-    pub(super) fn client_came(&mut self, account: AccountId) {
-        *self.clients.entry(account).or_insert(0) += 1;
+    pub(super) fn client_came(&mut self, client: Option<AccountId>) {
+        if let Some(account) = client {
+            *self.clients.entry(account).or_insert(0) += 1;
+        }
     }
 
     /// The count stays in the map at zero, so that a busy client allocates once.
-    pub(super) fn client_left(&mut self, account: AccountId) {
-        if let Some(calls) = self.clients.get_mut(&account) {
+    pub(super) fn client_left(&mut self, client: Option<AccountId>) {
+        if let Some(calls) = client.and_then(|account| self.clients.get_mut(&account)) {
             *calls = calls.saturating_sub(1);
         }
     }

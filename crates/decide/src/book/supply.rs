@@ -9,7 +9,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use model::{EnvId, Epoch, KeyHash, Now, PoolKey, Reason, Span, WorkerId, limits};
+use model::{Class, EnvId, Epoch, KeyHash, Now, PoolKey, Reason, Span, WorkerId, limits};
 
 use super::{
     Book,
@@ -63,7 +63,7 @@ impl Book {
     }
 
     /// Sends the start to a worker, or into the line while room is being made.
-    fn place_start(
+    pub(super) fn place_start(
         &mut self,
         now: Now,
         mut start: Start,
@@ -187,12 +187,15 @@ impl Book {
             env,
             took: now.since(since),
         }));
-        let entry = NewEntry { env, worker, key: hash, memory_mb: key.memory_mb, epoch, unwanted };
+        let kept = key.class == Class::Provisioned;
+        let (memory_mb, key) = (key.memory_mb, hash);
+        let entry = NewEntry { env, worker, key, memory_mb, epoch, unwanted, kept };
+        self.targets.started(hash);
         match self.envs.insert(entry) {
             Some(seat) => self.settle(now, seat, true, out),
             None => {
                 // An environment cannot be made twice; its room was counted twice.
-                self.place.release(worker, key.memory_mb, false);
+                self.place.release(worker, memory_mb, false);
                 out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
                 self.feed(now, hash, out);
             }
@@ -235,6 +238,10 @@ impl Book {
         let own = start.ticket.filter(|ticket| self.waiting.get(*ticket).is_some());
         let victim = own.or(pool.queue.front().copied().filter(|_| short));
         out.push(Output::Fact(Fact::StartFailed { start: id, key: hash, why }));
+        if start.key.class == Class::Provisioned {
+            self.targets.start_failed(now, hash, why);
+            return self.pools.close_if_empty(hash);
+        }
         match why {
             StartFailure::Init => {
                 if let Some(ticket) = victim {

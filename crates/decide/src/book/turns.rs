@@ -191,6 +191,7 @@ impl Book {
         let Some(pool) = self.pools.get_mut(key) else { return };
         self.envs.leave(seat, &mut pool.shelf);
         pool.leaving += 1;
+        self.targets.touch(key);
         self.place.leaving(worker, memory_mb);
         out.push(Output::Fact(Fact::Retired { env, key, why, idle }));
         out.push(Output::Retire { env, worker, epoch });
@@ -217,6 +218,7 @@ impl Book {
         }
         let entry = self.envs.remove(seat, &mut pool.shelf)?;
         self.place.release(entry.worker, entry.memory_mb, was_leaving);
+        self.targets.touch(key);
         out.push(Output::Fact(Fact::Gone { env: entry.env, key }));
         Some(key)
     }
@@ -251,9 +253,9 @@ impl Book {
         let (lease, env, key) = (entry.lease, entry.env, entry.key);
         let pool = self.pools.get_mut(key)?;
         pool.busy -= 1;
-        let account = pool.key.account;
+        let client = pool.client();
         self.envs.between(seat, &mut pool.shelf);
-        self.pools.client_left(account);
+        self.pools.client_left(client);
         Some((lease, env))
     }
 
@@ -261,8 +263,8 @@ impl Book {
         let Some(key) = self.envs.get(seat).map(|entry| entry.key) else { return };
         let Some(pool) = self.pools.get_mut(key) else { return };
         pool.busy += 1;
-        let account = pool.key.account;
-        self.pools.client_came(account);
+        let client = pool.client();
+        self.pools.client_came(client);
     }
 
     fn forget_lease(&mut self, seat: Seat) {

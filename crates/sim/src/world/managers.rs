@@ -65,6 +65,8 @@ impl World<'_> {
             Output::Retire { env, worker, epoch } => {
                 self.order(at, worker, Order::Retire { env, epoch });
             }
+            // Nobody in this world sets a target.
+            Output::Report(_) => {}
             Output::Fact(fact) => {
                 self.tally.fact(&fact);
                 self.log.line(self.now, format_args!("manager {at} {fact:?}"));
