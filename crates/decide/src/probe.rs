@@ -11,24 +11,17 @@
 //! other candidate is left, or when finding an environment is worth less than
 //! asking: `p * cold <= cost`.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+mod hints;
 
 use model::{KeyHash, ManagerId, Now, Span, limits};
+
+pub use hints::Hints;
 
 use crate::{
     book::{Load, Mode},
     dice::Dice,
+    ring::Few,
 };
-
-/// Keys with hints; above it all hints are forgotten, which costs probes only.
-const HINT_KEYS_MAX: usize = 65_536;
-/// What recent grants add to a manager's weight at most.
-const GRANTS_MAX: u32 = 8;
-/// Chance of a hit where nothing is known, and the whole of it.
-const CHANCE_UNKNOWN: u64 = 500;
-const CHANCE_WHOLE: u64 = 1_000;
-/// A new observation counts for one part in so many.
-const EWMA_PARTS: u64 = 8;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
@@ -40,88 +33,6 @@ pub struct Budget {
 impl Default for Budget {
     fn default() -> Budget {
         Budget { probes: limits::PROBES_MAX, time: limits::PROBE_BUDGET, cost: limits::PROBE_COST }
-    }
-}
-
-/// What earlier answers say about one key.
-#[derive(Clone, Debug)]
-struct Hint {
-    /// Idle environments and recent grants of each manager that ever had one.
-    managers: Vec<(ManagerId, u32)>,
-    /// Chance that an `Existing` probe hits, in thousandths.
-    chance: u64,
-    /// Init time of the key.
-    cold: Option<Span>,
-}
-
-/// What a frontend learnt from answers. It only steers (I7).
-#[derive(Clone, Debug, Default)]
-pub struct Hints {
-    keys: BTreeMap<KeyHash, Hint>,
-}
-
-impl Hints {
-    pub fn learn_cold(&mut self, key: KeyHash, took: Span) {
-        let hint = self.of(key);
-        hint.cold = Some(hint.cold.map_or(took, |cold| {
-            Span((cold.as_micros() * (EWMA_PARTS - 1) + took.as_micros()) / EWMA_PARTS)
-        }));
-    }
-
-    fn weight(&self, key: KeyHash, manager: ManagerId) -> u32 {
-        let managers = self.keys.get(&key).map_or(&[][..], |hint| &hint.managers);
-        managers.iter().find(|(known, _)| *known == manager).map_or(0, |(_, weight)| *weight)
-    }
-
-    /// Whether asking for an existing environment is worth what it costs.
-    fn worth(&self, key: KeyHash, cost: Span) -> bool {
-        let Some(hint) = self.keys.get(&key) else { return true };
-        let Some(cold) = hint.cold else { return true };
-        hint.chance * cold.as_micros() > cost.as_micros() * CHANCE_WHOLE
-    }
-
-    fn granted(&mut self, key: KeyHash, manager: ManagerId, load: Load, hit: bool) {
-        let hint = self.of(key);
-        if hit {
-            hint.saw(true);
-        }
-        let slot = hint.slot(manager);
-        *slot = (*slot + 1).min(GRANTS_MAX).max(load.idle);
-    }
-
-    fn missed(&mut self, key: KeyHash, manager: ManagerId) {
-        let hint = self.of(key);
-        hint.saw(false);
-        *hint.slot(manager) = 0;
-    }
-
-    fn of(&mut self, key: KeyHash) -> &mut Hint {
-        if self.keys.len() >= HINT_KEYS_MAX && !self.keys.contains_key(&key) {
-            self.keys.clear();
-        }
-        self.keys.entry(key).or_insert(Hint {
-            managers: Vec::new(),
-            chance: CHANCE_UNKNOWN,
-            cold: None,
-        })
-    }
-}
-
-impl Hint {
-    fn saw(&mut self, hit: bool) {
-        let seen = if hit { CHANCE_WHOLE } else { 0 };
-        self.chance = (self.chance * (EWMA_PARTS - 1) + seen) / EWMA_PARTS;
-    }
-
-    fn slot(&mut self, manager: ManagerId) -> &mut u32 {
-        let at = match self.managers.iter().position(|(known, _)| *known == manager) {
-            Some(at) => at,
-            None => {
-                self.managers.push((manager, 0));
-                self.managers.len() - 1
-            }
-        };
-        &mut self.managers[at].1
     }
 }
 
@@ -151,7 +62,8 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct Probe {
     key: KeyHash,
-    untried: Vec<ManagerId>,
+    /// In arc order.
+    untried: Few,
     budget: Budget,
     began: Now,
     asked: u32,
@@ -166,7 +78,7 @@ impl Probe {
     pub fn new(now: Now, key: KeyHash, candidates: &[ManagerId], budget: Budget) -> Probe {
         Probe {
             key,
-            untried: candidates.to_vec(),
+            untried: Few::of(candidates),
             budget,
             began: now,
             asked: 0,
@@ -194,7 +106,7 @@ impl Probe {
         let manager = self.untried.remove(at);
         let last = self.asked + 1 >= self.budget.probes
             || now.since(self.began) >= self.budget.time
-            || self.untried.is_empty()
+            || self.untried.as_slice().is_empty()
             || self.surely_cold
             || !hints.worth(self.key, self.budget.cost);
         let create = last && !self.existing_only;
@@ -215,14 +127,16 @@ impl Probe {
     /// By weight where any is known; else arc order with a random tie-break among
     /// the members that nothing is known of.
     fn pick(&self, hints: &Hints, dice: &mut Dice) -> Option<usize> {
-        let weight = |manager: &ManagerId| u64::from(hints.weight(self.key, *manager));
-        let whole: u64 = self.untried.iter().map(weight).sum();
+        let hint = hints.get(self.key);
+        let weight = |m: &ManagerId| u64::from(hint.map_or(0, |hint| hint.weight(*m)));
+        let untried = self.untried.as_slice();
+        let whole: u64 = untried.iter().map(weight).sum();
         if whole == 0 {
-            let n = self.untried.len() as u64;
+            let n = untried.len() as u64;
             return (n > 0).then(|| dice.below(n) as usize);
         }
         let mut drawn = dice.below(whole);
-        self.untried.iter().position(|manager| {
+        untried.iter().position(|manager| {
             let weight = weight(manager);
             let here = drawn < weight;
             drawn = drawn.saturating_sub(weight);
@@ -233,6 +147,8 @@ impl Probe {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     const KEY: KeyHash = KeyHash(1);
@@ -334,7 +250,7 @@ mod tests {
         for (init, expected) in [(Span::secs(2), 3), (Span::millis(20), 1)] {
             let (mut hints, mut dice) = (Hints::default(), Dice::new(54));
             hints.learn_cold(KEY, init);
-            hints.of(KEY).chance = 50;
+            hints.set_chance(KEY, 50);
             let (asked, ..) = acquire(|_| false, 10, Budget::default(), &mut hints, &mut dice);
             assert_eq!(asked, expected, "init {init:?}");
         }

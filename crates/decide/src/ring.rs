@@ -2,14 +2,17 @@
 //! knows the version, a start and a size knows the members of an arc; nothing else
 //! has to be said. What arcs are for, `arcs` knows; whom to ask first, `probe`.
 
+mod few;
 mod predecessors;
 pub mod publish;
 mod versions;
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
 use model::{ManagerId, RingVersion};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+pub(crate) use few::Few;
 
 pub use predecessors::{PREDS_MAX, Pred, Preds};
 pub use versions::{Candidate, Candidates, Rings, VERSIONS_MAX, Version};
@@ -23,7 +26,13 @@ pub struct Ring {
     version: RingVersion,
     /// Sorted by position.
     points: Vec<(u64, ManagerId)>,
-    members: usize,
+    /// Where the points of each stretch of the ring begin: positions are hashes, so
+    /// that a stretch has about one point and a look-up costs the same at any size.
+    stretches: Vec<u32>,
+    /// Bits of a position that name its stretch.
+    stretch_bits: u32,
+    /// Distinct, sorted.
+    members: Vec<ManagerId>,
 }
 
 impl Ring {
@@ -36,7 +45,8 @@ impl Ring {
             .flat_map(|member| (0..POINTS_PER_MEMBER).map(|n| (position(*member, n), *member)))
             .collect();
         points.sort_unstable();
-        Ring { version, points, members: distinct.len() }
+        let (stretches, stretch_bits) = stretches(&points);
+        Ring { version, points, stretches, stretch_bits, members: distinct }
     }
 
     pub fn version(&self) -> RingVersion {
@@ -45,25 +55,26 @@ impl Ring {
 
     /// Number of distinct members.
     pub fn len(&self) -> usize {
-        self.members
+        self.members.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.members == 0
+        self.members.is_empty()
     }
 
     /// The first `size` distinct members clockwise from `start`, appended to `into`;
     /// all members where there are fewer.
     pub fn members(&self, start: u64, size: u16, into: &mut Vec<ManagerId>) {
         let from = into.len();
-        let wanted = usize::from(size).min(self.members);
-        let first = self.points.partition_point(|(at, _)| *at < start);
+        let wanted = usize::from(size).min(self.members.len());
+        let first = self.first_at(start);
         let clockwise = self.points[first..].iter().chain(&self.points[..first]);
+        let mut seen = Seen::new(wanted, self.members.len());
         for (_, member) in clockwise {
             if into.len() - from == wanted {
                 return;
             }
-            if !into[from..].contains(member) {
+            if seen.is_new(*member, &into[from..], &self.members) {
                 into.push(*member);
             }
         }
@@ -71,8 +82,55 @@ impl Ring {
 
     /// The one member responsible for a position.
     pub fn owner(&self, start: u64) -> Option<ManagerId> {
-        let first = self.points.partition_point(|(at, _)| *at < start);
+        let first = self.first_at(start);
         self.points.get(first).or(self.points.first()).map(|(_, member)| *member)
+    }
+
+    /// Index of the first point at or after a position; the number of points where
+    /// there is none.
+    fn first_at(&self, start: u64) -> usize {
+        let stretch = start.checked_shr(64 - self.stretch_bits).unwrap_or(0) as usize;
+        let mut at = self.stretches.get(stretch).map_or(0, |at| *at as usize);
+        while self.points.get(at).is_some_and(|(position, _)| *position < start) {
+            at += 1;
+        }
+        at
+    }
+}
+
+/// The first point of each stretch, and the bits that name a stretch.
+fn stretches(points: &[(u64, ManagerId)]) -> (Vec<u32>, u32) {
+    let bits = points.len().next_power_of_two().trailing_zeros();
+    let mut stretches = Vec::with_capacity(1 << bits);
+    let mut at = 0;
+    for stretch in 0..1_u64 << bits {
+        let of = |position: u64| position.checked_shr(64 - bits).unwrap_or(0);
+        while points.get(at).is_some_and(|(position, _)| of(*position) < stretch) {
+            at += 1;
+        }
+        stretches.push(at as u32);
+    }
+    (stretches, bits)
+}
+
+/// Which members a walk has met: the few of an arc are looked through, the many of a
+/// whole ring are marked.
+struct Seen(Vec<bool>);
+
+impl Seen {
+    /// Arcs up to this size are looked through, and the walk allocates nothing.
+    const FEW: usize = 32;
+
+    fn new(wanted: usize, members: usize) -> Seen {
+        Seen(if wanted > Self::FEW { vec![false; members] } else { Vec::new() })
+    }
+
+    fn is_new(&mut self, member: ManagerId, met: &[ManagerId], members: &[ManagerId]) -> bool {
+        if self.0.is_empty() {
+            return !met.contains(&member);
+        }
+        let at = members.binary_search(&member).unwrap_or(usize::MAX);
+        self.0.get_mut(at).is_some_and(|seen| !core::mem::replace(seen, true))
     }
 }
 
@@ -121,6 +179,18 @@ mod tests {
         let named = [ManagerId(3), ManagerId(1), ManagerId(3), ManagerId(2)];
         let sorted = [ManagerId(1), ManagerId(2), ManagerId(3)];
         assert_eq!(Ring::new(RingVersion(1), &named), Ring::new(RingVersion(1), &sorted));
+    }
+
+    #[test]
+    fn a_look_up_finds_what_a_search_through_all_points_finds() {
+        for n in [1, 3, 77] {
+            let ring = ring(n);
+            let edges = [0, 1, u64::MAX, ring.points[0].0, ring.points[ring.points.len() - 1].0];
+            for start in (0..2_000).map(start).chain(edges) {
+                let searched = ring.points.partition_point(|(at, _)| *at < start);
+                assert_eq!(ring.first_at(start), searched, "{n} members, {start}");
+            }
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
     book::{Load, Mode},
     dice::Dice,
     probe::{self, Budget, Hints, Probe, Step},
-    ring::Ring,
+    ring::{Few, Ring},
 };
 
 /// Members that ask to try another before the set is taken as full.
@@ -34,11 +34,13 @@ pub struct Steering {
     hints: Hints,
     /// By the start of their arcs.
     sets: BTreeMap<u64, ClientSet>,
+    /// Where the members of an arc are listed; kept, so that no call allocates it.
+    members: Vec<ManagerId>,
 }
 
 impl Steering {
     pub fn new(writer: FrontendId) -> Steering {
-        Steering { writer, hints: Hints::default(), sets: BTreeMap::new() }
+        Steering { writer, hints: Hints::default(), sets: BTreeMap::new(), members: Vec::new() }
     }
 
     /// Joins what a manager or another frontend holds of a client's set (A7).
@@ -66,6 +68,13 @@ impl Steering {
     /// Starts and sizes of the sets that are wider than one manager.
     pub fn wide_sets(&self) -> impl Iterator<Item = RingArc> + '_ {
         self.sets.values().map(ClientSet::arc).filter(|arc| arc.size > 1)
+    }
+
+    fn probe(&mut self, now: Now, key: KeyHash, arc: RingArc, ring: &Ring, tried: &Few) -> Probe {
+        self.members.clear();
+        ring.members(arc.start, arc.size, &mut self.members);
+        self.members.retain(|manager| !tried.as_slice().contains(manager));
+        Probe::new(now, key, &self.members, Budget::default())
     }
 
     fn set(&mut self, now: Now, start: u64) -> &mut ClientSet {
@@ -124,7 +133,7 @@ pub struct Search {
     set: Set,
     probe: Probe,
     /// Members of the elastic arc that were asked.
-    tried: Vec<ManagerId>,
+    tried: Few,
     /// The set's epoch that the questions are based on.
     seen: Epoch,
     throttles: u32,
@@ -133,21 +142,18 @@ pub struct Search {
 
 impl Search {
     pub fn begin(now: Now, route: Route, ring: &Ring, steering: &mut Steering) -> Search {
-        let mut members = Vec::new();
+        let tried = Few::EMPTY;
         let (set, probe) = match route.provisioned {
             Some((key, arc)) => {
-                ring.members(arc.start, arc.size, &mut members);
-                let probe = Probe::new(now, key, &members, Budget::default());
+                let probe = steering.probe(now, key, arc, ring, &tried);
                 (Set::Provisioned, probe.existing_only())
             }
             None => {
                 let arc = steering.set(now, route.start).arc();
-                ring.members(arc.start, arc.size, &mut members);
-                (Set::OnDemand, Probe::new(now, route.key, &members, Budget::default()))
+                (Set::OnDemand, steering.probe(now, route.key, arc, ring, &tried))
             }
         };
         let seen = steering.set(now, route.start).register().epoch;
-        let tried = Vec::new();
         Search { route, set, probe, tried, seen, throttles: 0, throttled_ever: false }
     }
 
@@ -204,11 +210,9 @@ impl Search {
 
     fn spill(&mut self, now: Now, ring: &Ring, steering: &mut Steering) {
         let arc = steering.set(now, self.route.start).arc();
-        let mut members = Vec::new();
-        ring.members(arc.start, arc.size, &mut members);
         self.set = Set::OnDemand;
         self.throttles = 0;
-        self.probe = Probe::new(now, self.route.key, &members, Budget::default());
+        self.probe = steering.probe(now, self.route.key, arc, ring, &self.tried);
     }
 
     /// The arc was throttled or exhausted: more members, or every untried one, or
@@ -222,10 +226,9 @@ impl Search {
             Growth::Grew(size) | Growth::AlreadyGrown(size) => size,
             Growth::AtLimit => u16::MAX,
         };
-        let mut members = Vec::new();
-        ring.members(self.route.start, size, &mut members);
-        members.retain(|manager| !self.tried.contains(manager));
-        if members.is_empty() {
+        let arc = RingArc { start: self.route.start, size };
+        let probe = steering.probe(now, self.route.key, arc, ring, &self.tried);
+        if steering.members.is_empty() {
             return (growth == Growth::AtLimit).then_some(if self.throttled_ever {
                 Reason::ConcurrentInvocationLimitExceeded
             } else {
@@ -234,7 +237,7 @@ impl Search {
         }
         // One throttle was told already: the next member that throttles grows the set.
         self.throttles = self.throttles.min(THROTTLES_TO_GROW - 1);
-        self.probe = Probe::new(now, self.route.key, &members, Budget::default()).surely_cold();
+        self.probe = probe.surely_cold();
         None
     }
 }

@@ -1,7 +1,11 @@
 //! Identities. Each is its own type, so that one can never stand in for another,
-//! and each that is text is checked where it is made.
+//! and each that is text is checked where it is made. Text is shared, so that a
+//! copy of an identity on the path of a call allocates nothing.
 
-use alloc::string::{String, ToString};
+use alloc::{
+    string::{String, ToString},
+    sync::Arc,
+};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -119,12 +123,12 @@ macro_rules! text_id {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             pub fn parse(text: &str) -> Result<$name, Malformed> {
                 let valid: fn(&str) -> bool = $valid;
-                if valid(text) { Ok($name(text.to_string())) } else { Err(Malformed($word)) }
+                if valid(text) { Ok($name(text.into())) } else { Err(Malformed($word)) }
             }
 
             pub fn as_str(&self) -> &str {
@@ -141,7 +145,7 @@ macro_rules! text_id {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0
+                id.0.to_string()
             }
         }
 

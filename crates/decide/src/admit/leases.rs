@@ -25,12 +25,21 @@ pub(super) struct Leases {
     grants: u64,
     /// When each holder's leases end unless it renews them, and how many they are.
     holders: BTreeMap<FrontendId, (Now, u32)>,
+    /// No holder's time ends before it; a look-up of every call, so it is kept.
+    not_before: Option<Now>,
     ttl: Span,
 }
 
 impl Leases {
     pub(super) fn new(ttl: Span) -> Leases {
-        Leases { seats: Vec::new(), free: Vec::new(), grants: 0, holders: BTreeMap::new(), ttl }
+        Leases {
+            seats: Vec::new(),
+            free: Vec::new(),
+            grants: 0,
+            holders: BTreeMap::new(),
+            not_before: None,
+            ttl,
+        }
     }
 
     /// Taking a lease is a sign of life of its holder.
@@ -55,10 +64,8 @@ impl Leases {
         let (_, held) = slot.take_if(|(known, _)| *known == lease)?;
         self.free.push(seat);
         if let Some((_, count)) = self.holders.get_mut(&held.holder) {
+            // A holder without a lease stays for its time: the next call finds it there.
             *count -= 1;
-            if *count == 0 {
-                self.holders.remove(&held.holder);
-            }
         }
         Some(held)
     }
@@ -66,26 +73,31 @@ impl Leases {
     pub(super) fn renew(&mut self, now: Now, holder: FrontendId) {
         let ends = now + self.ttl;
         self.holders.entry(holder).or_insert((ends, 0)).0 = ends;
+        self.not_before = Some(self.not_before.map_or(ends, |before| before.min(ends)));
     }
 
+    /// When `expire` is worth asking; renewals since may have made it early.
     pub(super) fn next_expiry(&self) -> Option<Now> {
-        self.holders.values().map(|(ends, _)| *ends).min()
+        self.not_before.filter(|_| !self.holders.is_empty())
     }
 
     /// The leases of holders that gave no sign of life, taken out.
     pub(super) fn expire(&mut self, now: Now) -> Vec<Held> {
-        let ended =
-            |leases: &Leases, holder| leases.holders.get(&holder).is_none_or(|h| h.0 <= now);
-        let dead: Vec<LeaseId> = self
-            .seats
-            .iter()
-            .flatten()
-            .filter(|(_, held)| ended(self, held.holder))
-            .map(|(lease, _)| *lease)
-            .collect();
+        let dead: Vec<LeaseId> =
+            if self.holders.values().any(|(ends, count)| *ends <= now && *count > 0) {
+                self.of_silent(now).collect()
+            } else {
+                Vec::new()
+            };
         let held = dead.into_iter().filter_map(|lease| self.give_back(lease)).collect();
         self.holders.retain(|_, (ends, _)| *ends > now);
+        self.not_before = self.holders.values().map(|(ends, _)| *ends).min();
         held
+    }
+
+    fn of_silent(&self, now: Now) -> impl Iterator<Item = LeaseId> + '_ {
+        let silent = move |held: &Held| self.holders.get(&held.holder).is_none_or(|h| h.0 <= now);
+        self.seats.iter().flatten().filter(move |(_, held)| silent(held)).map(|(lease, _)| *lease)
     }
 
     pub(super) fn len(&self) -> usize {
