@@ -170,6 +170,10 @@ impl Book {
         self.pools.iter().map(|(_, pool)| (&*pool.key, pool.load()))
     }
 
+    pub fn knows(&self, env: model::EnvId) -> bool {
+        self.envs.seat_of(env).is_some()
+    }
+
     /// Environments in the book, in any state.
     pub fn environments(&self) -> usize {
         self.envs.len()

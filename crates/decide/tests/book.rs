@@ -456,7 +456,7 @@ fn a_failed_init_is_told_to_its_caller_and_keeps_the_token() {
     let ticket = desk.acquire(&f);
     let (start, _) = desk.starts()[0];
     desk.tell(Input::StartFailed { start, why: StartFailure::Init });
-    assert_eq!(desk.reply(ticket), Some(Reply::InitFailed { start }));
+    assert_eq!(desk.reply(ticket), Some(Reply::StartFailed { start }));
     let next = desk.acquire(&f);
     assert_eq!(desk.refused(next), Reason::FunctionInvocationRateLimitExceeded);
     assert_eq!(desk.book.place().used(WORKER).unwrap().memory_mb, 0);
@@ -474,7 +474,7 @@ fn a_platform_failure_is_tried_once_more_elsewhere() {
     assert_ne!(at, elsewhere);
     desk.tell(Input::StartFailed { start: second, why: StartFailure::Platform });
     assert!(desk.starts().is_empty(), "I8: two attempts");
-    assert_eq!(desk.refused(ticket), Reason::NoCapacity);
+    assert_eq!(desk.reply(ticket), Some(Reply::StartFailed { start: second }));
     // Both tokens came back.
     let grant = desk.cold_or_warm(&f);
     assert!(!grant.warm);

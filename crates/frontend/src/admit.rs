@@ -3,57 +3,64 @@
 
 use std::sync::Arc;
 
-use model::{LeaseId, RequestId, TenantId};
+use model::{ManagerId, RequestId, TenantId};
 use platform::TaskKind;
-use wire::manager::{Admit, Denied, ManagerAnswer, ManagerCall, ManagerNote};
+use wire::manager::{Admit, Admitted, ManagerNote};
 
-use crate::{Gate, refusal::Refusal, view::Callable};
+use crate::{Gate, view::Callable};
 
 /// A concurrency lease. Returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     gate: Arc<Gate>,
-    lease: LeaseId,
+    /// Whose counter gave it.
+    counter: ManagerId,
+    pub(crate) admitted: Admitted,
 }
 
-pub(crate) async fn admit(
-    gate: &Arc<Gate>,
+impl Slot {
+    pub(crate) fn new(gate: &Arc<Gate>, counter: ManagerId, admitted: Admitted) -> Slot {
+        Slot { gate: Arc::clone(gate), counter, admitted }
+    }
+}
+
+/// What the counter is asked for a call.
+pub(crate) fn question(
+    gate: &Gate,
     request: RequestId,
     callable: &Callable,
     tenant: Option<&TenantId>,
-) -> Result<Slot, Refusal> {
+) -> Admit {
     let config = &callable.config;
-    let ask = Admit {
+    Admit {
         request,
         account: config.account,
         function: config.name.clone(),
         version: config.version,
         tenant: tenant.cloned(),
         holder: gate.frontend,
-    };
-    match gate.manager.call(ManagerCall::Admit(ask)).await {
-        Ok(ManagerAnswer::Admitted { lease }) => Ok(Slot { gate: Arc::clone(gate), lease }),
-        Ok(ManagerAnswer::Denied(Denied { reason, retry_after })) => {
-            Err(Refusal::Throttled { reason, retry_after })
-        }
-        Ok(
-            ManagerAnswer::AskAnother
-            | ManagerAnswer::Granted(_)
-            | ManagerAnswer::StartFailed(_)
-            | ManagerAnswer::Inspection(_),
-        ) => Err(Refusal::internal("the counter answered something else")),
-        Err(error) => Err(Refusal::internal(error)),
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let note = ManagerNote::Return { lease: self.lease };
-        if let Err(note) = self.gate.manager.try_note(note) {
-            let manager = self.gate.manager.clone();
-            self.gate.tasks.spawn(TaskKind::Background, "lease return", async move {
-                let _ = manager.note(note).await;
-            });
-        }
+        let note = ManagerNote::Return { lease: self.admitted.lease };
+        give_back(&self.gate, self.counter, note, "lease return");
+    }
+}
+
+/// A note that must not be lost while its manager lives; nobody waits for it.
+pub(crate) fn give_back(
+    gate: &Arc<Gate>,
+    manager: ManagerId,
+    note: ManagerNote,
+    task: &'static str,
+) {
+    let Some(caller) = gate.managers.get(&manager) else { return };
+    if let Err(note) = caller.try_note(note) {
+        let caller = caller.clone();
+        gate.tasks.spawn(TaskKind::Background, task, async move {
+            let _ = caller.note(note).await;
+        });
     }
 }

@@ -14,9 +14,13 @@ const PER_TTL: u32 = 3;
 pub(crate) async fn beat(gate: Arc<Gate>) {
     let period = limits::CONCURRENCY_LEASE_TTL.to_std() / PER_TTL;
     loop {
-        tokio::time::sleep(period).await;
-        if gate.manager.note(ManagerNote::Renew { holder: gate.frontend }).await.is_err() {
-            return;
+        tokio::select! {
+            () = tokio::time::sleep(period) => {}
+            _ = gate.tasks.stopped() => return,
+        }
+        for manager in gate.managers.values() {
+            // One that cannot be reached counts nothing for us meanwhile.
+            let _ = manager.note(ManagerNote::Renew { holder: gate.frontend }).await;
         }
     }
 }

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use model::{Digest, RequestId, TenantId};
 
 use crate::{
-    Gate, admit, authenticate,
+    Gate, authenticate,
     head::{Head, Mode},
     payload,
     refusal::Refusal,
@@ -51,7 +51,6 @@ pub(crate) async fn invoke(
     if head.mode == Mode::DryRun {
         return Ok(respond::dry_run());
     }
-    let slot = admit::admit(gate, request, &target.callable, head.tenant.as_ref()).await?;
     let invocation = Invocation {
         request,
         payload,
@@ -62,6 +61,7 @@ pub(crate) async fn invoke(
         tenant: head.tenant,
         tail: head.tail,
     };
-    let (ran, body) = run::run(gate, &target.callable, &invocation, slot).await?;
+    // Admitted, routed, acquired and run; twice at most.
+    let (ran, body) = run::run(gate, &target.callable, &invocation).await?;
     Ok(respond::ran(&target.callable, ran, body))
 }

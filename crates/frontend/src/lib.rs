@@ -17,12 +17,14 @@ mod payload;
 mod refusal;
 mod resolve;
 mod respond;
+mod route;
 mod run;
 mod view;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use model::{FrontendId, Region, WorkerId};
+use decide::ring::Ring;
+use model::{FrontendId, ManagerId, Region, WorkerId};
 use platform::{Caller, Clock, Entropy, TaskKind, Tasks};
 use store::Store;
 use tokio::{
@@ -55,7 +57,8 @@ pub struct Ground {
     pub entropy: Entropy,
     pub tasks: Tasks,
     pub store: Store,
-    pub manager: ManagerCaller,
+    pub ring: Ring,
+    pub managers: BTreeMap<ManagerId, ManagerCaller>,
     pub workers: BTreeMap<WorkerId, WorkerCaller>,
     pub control: ControlCaller,
 }
@@ -70,7 +73,8 @@ pub(crate) struct Gate {
     entropy: Entropy,
     tasks: Tasks,
     view: view::View,
-    manager: ManagerCaller,
+    router: route::Router,
+    managers: BTreeMap<ManagerId, ManagerCaller>,
     workers: BTreeMap<WorkerId, WorkerCaller>,
     control: ControlCaller,
 }
@@ -85,11 +89,12 @@ impl Frontend {
     /// Starts what runs beside the calls: the watched cache and the heartbeat.
     pub fn start(settings: Settings, ground: Ground) -> Frontend {
         let Settings { frontend, region, trust } = settings;
-        let Ground { clock, entropy, tasks, store, manager, workers, control } = ground;
+        let Ground { clock, entropy, tasks, store, ring, managers, workers, control } = ground;
         let view = view::View::new(region.clone());
         let follow = view.clone().follow(store, tasks.clone());
         tasks.spawn(TaskKind::Role, "frontend's view of functions", follow);
         let trust = authenticate::Checker::new(trust, &region);
+        let entropy_seed = entropy.u64();
         let gate = Arc::new(Gate {
             frontend,
             region,
@@ -98,7 +103,8 @@ impl Frontend {
             entropy,
             tasks: tasks.clone(),
             view,
-            manager,
+            router: route::Router::new(frontend, ring, entropy_seed),
+            managers,
             workers,
             control,
         });

@@ -42,7 +42,8 @@ pub(crate) async fn read(gate: &Arc<Gate>, message: Request<Incoming>) -> Result
         WorkerAnswer::Started(_)
         | WorkerAnswer::StartFailed(_)
         | WorkerAnswer::Ran(_)
-        | WorkerAnswer::Refused(_) => Err(Refusal::internal("the worker answered something else")),
+        | WorkerAnswer::Refused(_)
+        | WorkerAnswer::Listed(_) => Err(Refusal::internal("the worker answered something else")),
     }
 }
 

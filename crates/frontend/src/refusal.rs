@@ -90,6 +90,7 @@ impl Refusal {
             Refusal::StartFailed(StartFailure::InvalidRuntime { message }) => {
                 ApiError::new(Exception::InvalidRuntime, message)
             }
+            Refusal::StartFailed(StartFailure::NoRoom) => throttled(Reason::NoCapacity, Span::ZERO),
             Refusal::StartFailed(
                 StartFailure::Platform { message } | StartFailure::InvalidEntryPoint { message },
             )

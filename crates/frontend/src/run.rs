@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{LeaseId, PayloadRef, limits};
+use model::{LeaseId, ManagerId, PayloadRef, limits};
 use platform::{Body, TaskKind, transport::Pending};
 use wire::{
     manager::Grant,
@@ -13,7 +13,11 @@ use wire::{
 };
 
 use crate::{
-    Gate, acquire, acquire::Lease, admit::Slot, invoke::Invocation, refusal::Refusal,
+    Gate, acquire,
+    acquire::{Entry, Lease},
+    admit::Slot,
+    invoke::Invocation,
+    refusal::Refusal,
     view::Callable,
 };
 
@@ -31,23 +35,25 @@ pub(crate) async fn run(
     gate: &Arc<Gate>,
     callable: &Callable,
     invocation: &Invocation,
-    mut slot: Slot,
 ) -> Result<(Ran, Bytes), Refusal> {
+    let mut slot = None;
     for _ in 0..limits::ATTEMPTS_MAX {
         let tenant = invocation.tenant.as_ref();
-        let lease = acquire::acquire(gate, invocation.request, callable, tenant).await?;
-        let Some(grant) = lease.start() else { break };
+        let entry = acquire::acquire(gate, invocation.request, callable, tenant, slot).await?;
+        let Entry { slot: taken, lease } = entry;
+        let Some((manager, grant)) = lease.start() else { break };
         let lease = grant.lease;
         let body = Body::from(invocation.payload.clone());
         let sent = send(gate, invocation, grant, body).await;
         let Ok(pending) = sent else {
-            Lease::refused(gate, lease);
+            Lease::refused(gate, manager, lease);
+            slot = Some(taken);
             continue;
         };
-        let flight = InFlight { gate: Arc::clone(gate), pending: Some(pending), slot: Some(slot) };
-        match flight.answer(gate, lease).await? {
+        let flight = InFlight { gate: Arc::clone(gate), pending: Some(pending), slot: Some(taken) };
+        match flight.answer(gate, manager, lease).await? {
             Landed::Ran(ran, body) => return Ok((*ran, body)),
-            Landed::NotStarted(returned) => slot = returned,
+            Landed::NotStarted(returned) => slot = Some(returned),
         }
     }
     Err(Refusal::internal("no environment took the call"))
@@ -84,7 +90,12 @@ async fn send(
 }
 
 impl InFlight {
-    async fn answer(mut self, gate: &Arc<Gate>, lease: LeaseId) -> Result<Landed, Refusal> {
+    async fn answer(
+        mut self,
+        gate: &Arc<Gate>,
+        manager: ManagerId,
+        lease: LeaseId,
+    ) -> Result<Landed, Refusal> {
         let lost = || Refusal::internal("the call was lost");
         let pending = self.pending.as_mut().ok_or_else(lost)?;
         let answered = pending.await;
@@ -98,13 +109,14 @@ impl InFlight {
                 match refusal {
                     WorkerRefusal::OldEpoch
                     | WorkerRefusal::NoSuchEnvironment
-                    | WorkerRefusal::Busy => Lease::refused(gate, lease),
+                    | WorkerRefusal::Busy => Lease::refused(gate, manager, lease),
                 }
                 Ok(Landed::NotStarted(self.slot.take().ok_or_else(lost)?))
             }
             (
                 WorkerAnswer::Started(_)
                 | WorkerAnswer::StartFailed(_)
+                | WorkerAnswer::Listed(_)
                 | WorkerAnswer::Logs(_)
                 | WorkerAnswer::LogsUnreadable { .. },
                 _,

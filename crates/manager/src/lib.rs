@@ -9,11 +9,12 @@
 mod follow;
 mod owner;
 mod perform;
+mod registers;
 mod timer;
+mod workers;
 
 use std::collections::BTreeMap;
 
-use decide::place::Capacity;
 use model::{ManagerId, WorkerId};
 use platform::{Caller, Clock, Inbox, TaskKind, Tasks};
 use store::Store;
@@ -25,18 +26,11 @@ use wire::{
 pub type ManagerInbox = Inbox<ManagerCall, ManagerAnswer, ManagerNote>;
 pub type WorkerCaller = Caller<WorkerCall, WorkerAnswer, WorkerNote>;
 
-/// A worker as the configuration names it.
-#[derive(Clone, Debug)]
-pub struct WorkerLink {
-    pub caller: WorkerCaller,
-    pub capacity: Capacity,
-}
-
 #[derive(Debug)]
 pub struct Settings {
     pub manager: ManagerId,
     pub book: decide::book::Config,
-    pub workers: BTreeMap<WorkerId, WorkerLink>,
+    pub workers: BTreeMap<WorkerId, WorkerCaller>,
 }
 
 /// Starts the owner task of this manager's book and counter.
@@ -44,6 +38,10 @@ pub fn start(settings: Settings, clock: Clock, tasks: &Tasks, store: Store, inbo
     let (events, queue) = owner::events();
     let follow = follow::functions(store, events.clone(), tasks.clone());
     tasks.spawn(TaskKind::Role, "manager's view of functions", follow);
+    for (worker, caller) in &settings.workers {
+        let watch = workers::watch(settings.manager, *worker, caller.clone(), events.clone());
+        tasks.spawn(TaskKind::Role, "manager's view of a worker", watch);
+    }
     let owner = owner::Owner::new(settings, clock, tasks.clone(), events);
     tasks.spawn(TaskKind::Role, "manager", owner.run(inbox, queue));
 }

@@ -10,15 +10,21 @@ use decide::{
         Whose,
     },
 };
-use model::{FunctionConfig, KeyHash, LeaseId, Now, PoolKey, Span, VersionId, WorkerId, limits};
-use platform::{Call, Clock, Mail, Tasks, transport::Reply};
+use model::{
+    FunctionConfig, KeyHash, LeaseId, ManagerId, Now, PoolKey, Span, VersionId, WorkerId, limits,
+};
+use platform::{Call, Clock, Mail, TaskKind, Tasks, transport::Reply};
 use tokio::sync::mpsc;
 use wire::{
-    manager::{Acquire, Admit, Denied, Inspection, ManagerAnswer, ManagerCall, ManagerNote},
-    worker::{StartFailure, Started},
+    manager::{
+        Acquire, Admit, Admitted, Denied, Inspection, ManagerAnswer, ManagerCall, ManagerNote,
+    },
+    worker::{Listed, StartFailure, Started, WorkerAnswer, WorkerCall},
 };
 
-use crate::{ManagerInbox, Settings, WorkerLink, follow::Fact, timer::Timer};
+use crate::{
+    ManagerInbox, Settings, WorkerCaller, follow::Fact, registers::Registers, timer::Timer, workers,
+};
 
 /// A call waits for an environment no longer than any function may run.
 const ACQUIRE_TTL: Span = Span::secs(limits::TIMEOUT_SECS_MAX as u64);
@@ -26,8 +32,24 @@ const ACQUIRE_TTL: Span = Span::secs(limits::TIMEOUT_SECS_MAX as u64);
 /// What reaches the owner besides its mailbox.
 #[derive(Debug)]
 pub(crate) enum Event {
-    StartEnded { start: StartId, result: Result<Started, StartFailure> },
+    StartEnded {
+        start: StartId,
+        result: Result<Started, StartFailure>,
+    },
+    Listed(WorkerId, Listed),
+    /// The way to it is broken: what it hosts cannot be used until it is listed anew.
+    WorkerLost(WorkerId),
     Stored(Fact),
+}
+
+/// Who waits for the answer to a ticket.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) reply: Reply<ManagerAnswer>,
+    /// What the counter gave to a call that entered.
+    pub(crate) admitted: Option<Admitted>,
+    pub(crate) hash: KeyHash,
+    pub(crate) register: Option<wire::manager::Register>,
 }
 
 /// A full queue makes the tasks that report wait; none of them serves a call.
@@ -39,18 +61,19 @@ pub(crate) struct Owner {
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
     pub(crate) events: mpsc::Sender<Event>,
-    pub(crate) workers: BTreeMap<WorkerId, WorkerLink>,
-    /// Who waits for which ticket.
-    pub(crate) tickets: BTreeMap<Ticket, Reply<ManagerAnswer>>,
+    pub(crate) manager: ManagerId,
+    pub(crate) workers: BTreeMap<WorkerId, WorkerCaller>,
+    pub(crate) tickets: BTreeMap<Ticket, Asker>,
     /// What a pool's next environment is built from.
     pub(crate) configs: BTreeMap<KeyHash, Arc<FunctionConfig>>,
     /// Why starts failed, until their callers are told.
     pub(crate) failures: BTreeMap<StartId, StartFailure>,
-    /// Granted to callers that were gone already.
-    pub(crate) unused: Vec<LeaseId>,
+    /// Given to callers that were gone already.
+    pub(crate) unused: Vec<(Option<LeaseId>, Option<Admitted>)>,
     pub(crate) starts: u64,
     counter: Counter,
-    book: Book,
+    pub(crate) book: Book,
+    registers: Registers,
     outputs: Outputs,
     ticket: u64,
 }
@@ -66,6 +89,7 @@ impl Owner {
             clock,
             tasks,
             events,
+            manager: settings.manager,
             workers: settings.workers,
             tickets: BTreeMap::new(),
             configs: BTreeMap::new(),
@@ -74,6 +98,7 @@ impl Owner {
             starts: 0,
             counter: Counter::default(),
             book: Book::new(settings.book),
+            registers: Registers::default(),
             outputs: Outputs::new(),
             ticket: 0,
         }
@@ -82,9 +107,6 @@ impl Owner {
     /// Until every caller is gone.
     pub(crate) async fn run(mut self, mut inbox: ManagerInbox, mut events: mpsc::Receiver<Event>) {
         let mut timer = Timer::new(self.clock.clone());
-        for (worker, link) in self.workers.clone() {
-            self.tell(Input::WorkerOffers { worker, capacity: link.capacity });
-        }
         loop {
             timer.no_later_than(self.deadline());
             tokio::select! {
@@ -122,21 +144,33 @@ impl Owner {
             self.perform(output);
         }
         self.outputs = outputs;
-        if let Some(lease) = self.unused.pop() {
-            self.tell(Input::Released { lease, outcome: Outcome::NotStarted });
+        if let Some((lease, admitted)) = self.unused.pop() {
+            if let Some(admitted) = admitted {
+                self.counter.give_back(admitted.lease);
+            }
+            if let Some(lease) = lease {
+                self.tell(Input::Released { lease, outcome: Outcome::NotStarted });
+            }
         }
     }
 
     fn call(&mut self, call: Call<ManagerCall, ManagerAnswer>) {
         let Call { message, reply, body: _ } = call;
         match message {
-            ManagerCall::Admit(admit) => reply.send(self.admit(&admit)),
-            ManagerCall::Acquire(acquire) => self.acquire(acquire, reply),
+            ManagerCall::Admit(admit) => reply.send(match self.admit(&admit) {
+                Ok(admitted) => ManagerAnswer::Admitted(admitted),
+                Err(denied) => ManagerAnswer::Denied(denied),
+            }),
+            ManagerCall::Acquire(acquire) => self.acquire(acquire, reply, None),
+            ManagerCall::Enter(admit, acquire) => match self.admit(&admit) {
+                Ok(admitted) => self.acquire(acquire, reply, Some(admitted)),
+                Err(denied) => reply.send(ManagerAnswer::Denied(denied)),
+            },
             ManagerCall::Inspect => reply.send(ManagerAnswer::Inspection(self.inspect())),
         }
     }
 
-    fn admit(&mut self, admit: &Admit) -> ManagerAnswer {
+    fn admit(&mut self, admit: &Admit) -> Result<Admitted, Denied> {
         let ask = Ask {
             account: admit.account,
             function: &admit.function,
@@ -145,24 +179,29 @@ impl Owner {
             holder: admit.holder,
         };
         match self.counter.take(self.clock.now(), &ask) {
-            Ok(admitted) => ManagerAnswer::Admitted { lease: admitted.lease },
-            Err(refusal) => ManagerAnswer::Denied(Denied {
-                reason: refusal.reason,
-                retry_after: refusal.retry_after,
-            }),
+            Ok(decide::admit::Admitted { lease, in_version, limit_max, .. }) => {
+                Ok(Admitted { lease, in_version, limit_max })
+            }
+            Err(refusal) => {
+                Err(Denied { reason: refusal.reason, retry_after: refusal.retry_after })
+            }
         }
     }
 
-    fn acquire(&mut self, acquire: Acquire, reply: Reply<ManagerAnswer>) {
-        let Acquire { key, hash, config, .. } = acquire;
+    fn acquire(
+        &mut self,
+        acquire: Acquire,
+        reply: Reply<ManagerAnswer>,
+        admitted: Option<Admitted>,
+    ) {
+        let Acquire { key, hash, config, may_create, client_cap, client, register, .. } = acquire;
         self.ticket += 1;
         let ticket = Ticket(self.ticket);
-        self.tickets.insert(ticket, reply);
+        let register = self.registers.meet(client, register);
+        self.tickets.insert(ticket, Asker { reply, admitted, hash, register });
         self.configs.entry(hash).or_insert(config);
         let deadline = self.clock.now() + ACQUIRE_TTL;
-        // A ring of one reaches the account's whole limit: no cap per manager.
-        let client_cap = u32::MAX;
-        let mode = Mode::ExistingOrNew;
+        let mode = if may_create { Mode::ExistingOrNew } else { Mode::Existing };
         let routed = Routed::default();
         let ask = AcquireInput { ticket, hash, key, mode, deadline, client_cap, routed };
         self.tell(Input::Acquire(ask));
@@ -178,7 +217,11 @@ impl Owner {
                 self.tell(Input::Released { lease, outcome: Outcome::NotStarted });
             }
             ManagerNote::RunStarted { lease, .. } => self.tell(Input::RunStarted { lease }),
-            ManagerNote::Idle { env, epoch } => self.tell(Input::Idle { env, epoch }),
+            ManagerNote::Idle { env, epoch } if self.book.knows(env) => {
+                self.tell(Input::Idle { env, epoch });
+            }
+            // Made while its worker and this manager could not talk.
+            ManagerNote::Idle { env, .. } => self.list(env.worker()),
             ManagerNote::Gone { env } => self.tell(Input::Gone { env }),
         }
     }
@@ -186,8 +229,30 @@ impl Owner {
     fn event(&mut self, event: Event) {
         match event {
             Event::StartEnded { start, result } => self.start_ended(start, result),
+            Event::Listed(worker, listed) => {
+                let capacity = workers::capacity(listed.offer);
+                self.tell(Input::WorkerOffers { worker, capacity });
+                self.tell(Input::Rebuild { worker, envs: workers::records(listed) });
+            }
+            Event::WorkerLost(worker) => {
+                tracing::warn!(%worker, "the way to a worker is broken");
+                self.tell(Input::WorkerLost { worker });
+            }
             Event::Stored(fact) => self.stored(fact),
         }
+    }
+
+    /// Asks a worker for its list, beside the watch that does it at each connection.
+    fn list(&self, worker: WorkerId) {
+        let Some(caller) = self.workers.get(&worker).cloned() else { return };
+        let (events, manager) = (self.events.clone(), self.manager);
+        self.tasks.spawn(TaskKind::Background, "list of a worker", async move {
+            if let Ok(WorkerAnswer::Listed(listed)) =
+                caller.call(WorkerCall::List { manager }).await
+            {
+                let _ = events.send(Event::Listed(worker, listed)).await;
+            }
+        });
     }
 
     fn start_ended(&mut self, start: StartId, result: Result<Started, StartFailure>) {
@@ -200,6 +265,7 @@ impl Owner {
                         tracing::warn!(message, "an environment could not be built");
                         Why::Platform
                     }
+                    StartFailure::NoRoom => Why::NoRoom,
                     StartFailure::InvalidRuntime { .. }
                     | StartFailure::InvalidEntryPoint { .. } => Why::Init,
                 };

@@ -5,11 +5,11 @@ use decide::book::{self, Output, StartId};
 use model::{EnvId, Epoch, KeyHash, PoolKey, WorkerId};
 use platform::TaskKind;
 use wire::{
-    manager::{Denied, Grant, ManagerAnswer},
+    manager::{Acquired, Denied, Found, Grant, Load, ManagerAnswer},
     worker::{Start, StartFailure, WorkerAnswer, WorkerCall, WorkerNote},
 };
 
-use crate::owner::{Event, Owner};
+use crate::owner::{Asker, Event, Owner};
 
 /// Owners of environments begin to count here; each grant adds one.
 const FIRST_EPOCH: Epoch = Epoch(1);
@@ -18,10 +18,8 @@ impl Owner {
     pub(crate) fn perform(&mut self, output: Output) {
         match output {
             Output::Reply { ticket, reply } => {
-                let Some(waiting) = self.tickets.remove(&ticket) else { return };
-                if let Err(ManagerAnswer::Granted(grant)) = waiting.offer(self.answer(reply)) {
-                    // The caller has gone: the next one need not wait for the lease to end.
-                    self.unused.push(grant.lease);
+                if let Some(asker) = self.tickets.remove(&ticket) {
+                    self.answer(asker, reply);
                 }
             }
             Output::Start { start, worker, key } => self.start(start, worker, key),
@@ -32,22 +30,39 @@ impl Owner {
         }
     }
 
-    fn answer(&self, reply: book::Reply) -> ManagerAnswer {
+    fn answer(&mut self, asker: Asker, reply: book::Reply) {
+        let Asker { reply: way, admitted, hash, register } = asker;
+        let (found, load) = self.found(reply, hash);
+        let lease = match &found {
+            Found::Granted(grant) => Some(grant.lease),
+            Found::NoIdle | Found::AskAnother | Found::Denied(_) | Found::StartFailed(_) => None,
+        };
+        let acquired = Acquired { found, load: wire_load(load), register };
+        let answer = match admitted {
+            Some(admitted) => ManagerAnswer::Entered(admitted, acquired),
+            None => ManagerAnswer::Acquired(acquired),
+        };
+        if way.offer(answer).is_err() && (lease.is_some() || admitted.is_some()) {
+            // The caller has gone: the next one need not wait for the leases to end.
+            self.unused.push((lease, admitted));
+        }
+    }
+
+    fn found(&self, reply: book::Reply, hash: KeyHash) -> (Found, book::Load) {
         match reply {
-            book::Reply::Grant(grant, _) => {
+            book::Reply::Grant(grant, load) => {
                 let book::Grant { env, worker, lease, epoch, warm } = grant;
-                ManagerAnswer::Granted(Grant { env, worker, lease, epoch, warm })
+                (Found::Granted(Grant { env, worker, lease, epoch, warm }), load)
             }
-            book::Reply::NoIdle(_) | book::Reply::Throttle(_) => ManagerAnswer::AskAnother,
-            book::Reply::Refused { reason, retry_after } => match self.failures.values().next() {
-                // The start that this call waited for failed just now.
-                Some(failure) => ManagerAnswer::StartFailed(failure.clone()),
-                None => ManagerAnswer::Denied(Denied { reason, retry_after }),
-            },
-            book::Reply::InitFailed { start } => {
+            book::Reply::NoIdle(load) => (Found::NoIdle, load),
+            book::Reply::Throttle(load) => (Found::AskAnother, load),
+            book::Reply::Refused { reason, retry_after } => {
+                (Found::Denied(Denied { reason, retry_after }), self.book.load(hash))
+            }
+            book::Reply::StartFailed { start } => {
                 let failure = self.failures.get(&start).cloned();
                 let unknown = || StartFailure::Platform { message: "the start was lost".into() };
-                ManagerAnswer::StartFailed(failure.unwrap_or_else(unknown))
+                (Found::StartFailed(failure.unwrap_or_else(unknown)), self.book.load(hash))
             }
         }
     }
@@ -55,20 +70,21 @@ impl Owner {
     fn start(&mut self, start: StartId, worker: WorkerId, key: std::sync::Arc<PoolKey>) {
         self.starts += 1;
         let hash: KeyHash = key.hash();
-        let link = self.workers.get(&worker).map(|link| link.caller.clone());
+        let link = self.workers.get(&worker).cloned();
         let config = self.configs.get(&hash).cloned();
-        let events = self.events.clone();
+        let (events, manager) = (self.events.clone(), self.manager);
         self.tasks.spawn(TaskKind::Background, "environment start", async move {
             let failed = |message: &str| Err(StartFailure::Platform { message: message.into() });
             let result = match (link, config) {
                 (Some(link), Some(config)) => {
-                    let order = Start { key, config, epoch: FIRST_EPOCH };
+                    let order = Start { manager, key, config, epoch: FIRST_EPOCH };
                     match link.call(WorkerCall::Start(order)).await {
                         Ok(WorkerAnswer::Started(started)) => Ok(started),
                         Ok(WorkerAnswer::StartFailed(failure)) => Err(failure),
                         Ok(
                             WorkerAnswer::Ran(_)
                             | WorkerAnswer::Refused(_)
+                            | WorkerAnswer::Listed(_)
                             | WorkerAnswer::Logs(_)
                             | WorkerAnswer::LogsUnreadable { .. },
                         ) => failed("the worker answered something else"),
@@ -85,11 +101,16 @@ impl Owner {
     fn retire(&mut self, env: EnvId, worker: WorkerId, epoch: Epoch) {
         let Some(link) = self.workers.get(&worker) else { return };
         let note = WorkerNote::Retire { env, epoch };
-        if let Err(note) = link.caller.try_note(note) {
-            let caller = link.caller.clone();
+        if let Err(note) = link.try_note(note) {
+            let caller = link.clone();
             self.tasks.spawn(TaskKind::Background, "environment retirement", async move {
                 let _ = caller.note(note).await;
             });
         }
     }
+}
+
+fn wire_load(load: book::Load) -> Load {
+    let book::Load { idle, busy, starting, waiting } = load;
+    Load { idle, busy, starting, waiting }
 }

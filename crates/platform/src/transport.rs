@@ -103,6 +103,11 @@ impl<Q, A, N> Caller<Q, A, N> {
         self.sender.send(Mail::Note(note)).await.map_err(|_| Unreachable(self.role))
     }
 
+    /// Until the other end is gone. A role in the same process lives as long as it.
+    pub async fn broken(&self) {
+        self.sender.closed().await;
+    }
+
     /// For owners that must not wait, such as destructors: the note, if the
     /// queue is full or gone.
     pub fn try_note(&self, note: N) -> Result<(), N> {

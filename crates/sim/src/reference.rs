@@ -338,7 +338,7 @@ impl Reference {
                 let none = self.idle().all(|(_, key)| key != ask.hash);
                 require!(ask.mode == Mode::Existing && none, "{ticket:?} was told NoIdle");
             }
-            Reply::Refused { .. } | Reply::InitFailed { .. } => {
+            Reply::Refused { .. } | Reply::StartFailed { .. } => {
                 // `WaitEnded` took it off the list already.
                 require!(waited.is_none(), "{ticket:?} was refused and still waits");
             }

@@ -239,7 +239,7 @@ fn told(reply: Reply) -> String {
         Reply::Refused { reason, retry_after } => {
             format!("refused, {}, again after {} us", reason.as_str(), retry_after.0)
         }
-        Reply::InitFailed { start } => format!("start {} failed in its init", start.0),
+        Reply::StartFailed { start } => format!("start {} failed", start.0),
     }
 }
 

@@ -16,22 +16,69 @@ use crate::worker::StartFailure;
 pub enum ManagerCall {
     Admit(Admit),
     Acquire(Acquire),
+    /// Both in one message, where the manager of the account's counter is also the
+    /// first to be asked for an environment.
+    Enter(Admit, Acquire),
     /// What the counter and the book hold now, for operators and tests.
     Inspect,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ManagerAnswer {
-    Admitted {
-        lease: LeaseId,
-    },
+    Admitted(Admitted),
     Denied(Denied),
-    /// Nothing idle here, or no more calls of this account here.
-    AskAnother,
+    Acquired(Acquired),
+    /// Admitted, and what came of the acquire.
+    Entered(Admitted, Acquired),
+    Inspection(Inspection),
+}
+
+/// A concurrency lease, and what is in flight with it, this call included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admitted {
+    pub lease: LeaseId,
+    pub in_version: u32,
+    /// The most that the account, or the function's reservation, may have in flight.
+    pub limit_max: u32,
+}
+
+/// How an acquire was answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Acquired {
+    pub found: Found,
+    /// Hints about the pool at this manager.
+    pub load: Load,
+    /// The widest set of the client that this manager has heard of (A7).
+    pub register: Option<Register>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Found {
     Granted(Grant),
+    /// Nothing idle, and only an existing environment was wanted.
+    NoIdle,
+    /// This manager holds its share of the client's calls.
+    AskAnother,
+    Denied(Denied),
     /// The environment that the call waited for could not be built.
     StartFailed(StartFailure),
-    Inspection(Inspection),
+}
+
+/// Hints about one pool; they only steer (I7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    pub idle: u32,
+    pub busy: u32,
+    pub starting: u32,
+    pub waiting: u32,
+}
+
+/// The size of a client's set of managers, as it travels (A7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    pub epoch: Epoch,
+    pub writer: FrontendId,
+    pub size: u16,
 }
 
 /// To the manager, without an answer.
@@ -70,6 +117,13 @@ pub struct Acquire {
     pub hash: KeyHash,
     /// What a new environment would be built from.
     pub config: Arc<FunctionConfig>,
+    /// Whether the call may wait for an environment that is made for it.
+    pub may_create: bool,
+    /// Calls of the client that this manager may hold (A6).
+    pub client_cap: u32,
+    /// Where the client's arc starts, and the frontend's register of its size.
+    pub client: u64,
+    pub register: Option<Register>,
 }
 
 /// An environment lease.

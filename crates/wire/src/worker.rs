@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{
-    AccountId, EnvId, Epoch, ExecutionReport, FunctionConfig, FunctionName, LeaseId, PayloadRef,
-    PoolKey, RequestId, Span, TenantId,
+    AccountId, EnvId, Epoch, ExecutionReport, FunctionConfig, FunctionName, LeaseId, ManagerId,
+    PayloadRef, PoolKey, RequestId, Span, TenantId, function::Architecture,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,10 @@ pub enum WorkerCall {
     Start(Start),
     Run(Box<Run>),
     ReadLogs(ReadLogs),
+    /// What the worker offers, and all that it hosts for this manager.
+    List {
+        manager: ManagerId,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,6 +33,7 @@ pub enum WorkerAnswer {
     /// Refused without running anything: the epoch is old (I5), or the
     /// environment is gone or busy (I1).
     Refused(Refusal),
+    Listed(Listed),
     Logs(LogLines),
     LogsUnreadable {
         message: String,
@@ -43,6 +48,8 @@ pub enum WorkerNote {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Start {
+    /// Who owns the environment and hears of it.
+    pub manager: ManagerId,
     pub key: Arc<PoolKey>,
     pub config: Arc<FunctionConfig>,
     pub epoch: Epoch,
@@ -54,6 +61,30 @@ pub struct Started {
     /// Where this environment's grants begin to count.
     pub epoch: Epoch,
     pub init: Span,
+}
+
+/// A worker as a manager needs to know it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Listed {
+    pub offer: Offer,
+    pub envs: Vec<Hosted>,
+}
+
+/// What a host has for environments, in use or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    pub memory_mb: u64,
+    pub slots: u32,
+    pub architecture: Architecture,
+}
+
+/// One environment of the worker that asks is told about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hosted {
+    pub env: EnvId,
+    pub key: Arc<PoolKey>,
+    pub epoch: Epoch,
+    pub busy: bool,
 }
 
 /// One invocation.
@@ -98,6 +129,8 @@ pub enum StartFailure {
     InvalidRuntime { message: String },
     /// The code has no program to start.
     InvalidEntryPoint { message: String },
+    /// The host has less room than the manager thought.
+    NoRoom,
     /// The platform failed.
     Platform { message: String },
 }

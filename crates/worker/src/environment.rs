@@ -27,12 +27,13 @@ use wire::{
 };
 
 use crate::{
-    ManagerCaller,
     code::CodeInUse,
     failure::{EndStatus, Ended, Failure},
     lines,
     link::{Exchange, Invocation, Link, LinkError},
     output::Output,
+    start::Host,
+    tenure::Tenure,
 };
 
 /// What the worker's owner task says to an environment.
@@ -60,7 +61,8 @@ pub(crate) struct Environment {
     pub(crate) link: Link,
     pub(crate) output: Output,
     pub(crate) clock: Clock,
-    pub(crate) manager: ManagerCaller,
+    pub(crate) host: Arc<Host>,
+    pub(crate) tenure: Arc<Tenure>,
     /// Until the first run has reported it.
     pub(crate) init: InitState,
     /// The runtime asked for work soon after its last answer.
@@ -169,8 +171,7 @@ impl Environment {
     /// Runs one invocation and answers it. Says whether another may follow.
     async fn run(&mut self, run: Run, call: Call<(), WorkerAnswer>) -> bool {
         self.epoch = self.epoch.max(run.epoch);
-        let note = ManagerNote::RunStarted { env: self.env, lease: run.lease };
-        let _ = self.manager.note(note).await;
+        self.tell(ManagerNote::RunStarted { env: self.env, lease: run.lease }).await;
         let Ok(payload) = call.body.collect(limits::PAYLOAD_SYNC_BYTES_MAX).await else {
             // The frontend went away while it sent: nobody waits for an answer.
             return self.idle_again(false).await;
@@ -319,7 +320,10 @@ impl Environment {
         let payload = PayloadRef::beside(run.request, body.len() as u64, None);
         let ran = Ran { report, function_error, payload, log_tail };
         let answer = WorkerAnswer::Ran(Box::new(ran));
-        let told_early = reusable && self.prompt && self.note_idle().await;
+        let told_early = reusable && self.prompt;
+        if told_early {
+            self.note_idle().await;
+        }
         reply.send_with(answer, Body::from(body));
         reusable && self.idle_again(told_early).await
     }
@@ -329,7 +333,10 @@ impl Environment {
     /// take, and not for a new environment.
     async fn idle_again(&mut self, told_early: bool) -> bool {
         if self.link.answers_when_ready() {
-            return told_early || self.note_idle().await;
+            if !told_early {
+                self.note_idle().await;
+            }
+            return true;
         }
         let answered = self.clock.now();
         let patience = Span::secs(u64::from(self.config.timeout_secs));
@@ -337,15 +344,24 @@ impl Environment {
         let outcome = self.watch(Wanted::Ready, answered + patience).await;
         self.prompt = self.clock.now().since(answered) <= PROMPT_MAX;
         match outcome {
-            Outcome::Answered(_) => told_early || self.note_idle().await,
+            Outcome::Answered(_) => {
+                if !told_early {
+                    self.note_idle().await;
+                }
+                true
+            }
             Outcome::TimedOut => told_early,
             Outcome::Failed(_) | Outcome::Ended(_) | Outcome::Broken(_) => false,
         }
     }
 
-    async fn note_idle(&self) -> bool {
-        let idle = ManagerNote::Idle { env: self.env, epoch: self.epoch };
-        self.manager.note(idle).await.is_ok()
+    async fn note_idle(&self) {
+        self.tenure.ended();
+        self.tell(ManagerNote::Idle { env: self.env, epoch: self.epoch }).await;
+    }
+
+    async fn tell(&self, note: ManagerNote) {
+        self.host.note(self.tenure.manager(), note).await;
     }
 
     fn report(

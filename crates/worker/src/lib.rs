@@ -15,26 +15,29 @@ mod lines;
 mod link;
 mod logs;
 mod output;
+mod room;
 mod runtime_api;
 mod runtime_files;
 mod spec;
 mod start;
+mod tenure;
 mod worker;
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use model::{Region, WorkerId};
+use model::{ManagerId, Region, WorkerId};
 use objects::Objects;
 use platform::{Caller, Clock, Entropy, Inbox, TaskKind, Tasks};
 use sandbox::Launcher;
 use tokio::sync::OnceCell;
 use wire::{
     manager::{ManagerAnswer, ManagerCall, ManagerNote},
-    worker::{WorkerAnswer, WorkerCall, WorkerNote},
+    worker::{Offer, WorkerAnswer, WorkerCall, WorkerNote},
 };
 
 pub use interpreters::{Interpreters, Missing};
@@ -50,6 +53,7 @@ pub struct Settings {
     /// Caches, runtime clients and logs live below.
     pub data: PathBuf,
     pub missing_runtimes: Missing,
+    pub offer: Offer,
 }
 
 #[derive(Debug)]
@@ -59,7 +63,7 @@ pub struct Ground {
     pub tasks: Tasks,
     pub launcher: Launcher,
     pub objects: Objects,
-    pub manager: ManagerCaller,
+    pub managers: BTreeMap<ManagerId, ManagerCaller>,
 }
 
 /// Where the launcher is to keep the scratch of sandboxes, below [`Settings::data`].
@@ -69,7 +73,7 @@ pub fn scratch_directory(data: &Path) -> PathBuf {
 
 /// Starts the worker's owner task.
 pub fn start(settings: Settings, ground: Ground, inbox: WorkerInbox) -> io::Result<()> {
-    let Ground { clock, entropy, tasks, launcher, objects, manager } = ground;
+    let Ground { clock, entropy, tasks, launcher, objects, managers } = ground;
     let host = Arc::new(start::Host {
         launcher,
         code: code::CodeCache::open(settings.data.join("cache/code"), objects, tasks.clone())?,
@@ -81,9 +85,14 @@ pub fn start(settings: Settings, ground: Ground, inbox: WorkerInbox) -> io::Resu
         clock,
         entropy,
         tasks: tasks.clone(),
-        manager,
+        managers,
     });
-    let owner = worker::Owner::run(settings.worker, Arc::clone(&host), inbox);
+    let owner = worker::Owner::run(
+        settings.worker,
+        room::Room::new(settings.offer),
+        Arc::clone(&host),
+        inbox,
+    );
     tasks.spawn(TaskKind::Role, "worker", owner);
     // Found ahead of the first call; a failure is told by the call that needs it.
     tasks.spawn(TaskKind::Background, "interpreter search", async move {

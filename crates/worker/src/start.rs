@@ -2,13 +2,16 @@
 //! initialised. The steps are sequential; only their start and their result are
 //! inputs of a decision.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use model::{EnvId, Epoch, FunctionConfig, Region, Span};
-use platform::{Clock, Entropy, Tasks};
+use model::{EnvId, FunctionConfig, ManagerId, Region, Span};
+use platform::{Clock, Entropy, TaskKind, Tasks};
 use sandbox::{Launcher, Scratch};
 use tokio::sync::OnceCell;
-use wire::worker::{LogLines, ReadLogs, Start, StartFailure, WorkerAnswer};
+use wire::{
+    manager::ManagerNote,
+    worker::{LogLines, ReadLogs, Start, StartFailure, WorkerAnswer},
+};
 
 use crate::{
     ManagerCaller,
@@ -23,6 +26,7 @@ use crate::{
     runtime_api::ApiLink,
     runtime_files,
     spec::{self, Places},
+    tenure::Tenure,
 };
 
 /// What every start on this host shares.
@@ -37,15 +41,34 @@ pub(crate) struct Host {
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
     pub(crate) tasks: Tasks,
-    pub(crate) manager: ManagerCaller,
+    pub(crate) managers: BTreeMap<ManagerId, ManagerCaller>,
 }
 
 impl Host {
+    /// A manager that cannot be reached asks for the list when it can again.
+    pub(crate) async fn note(&self, manager: ManagerId, note: ManagerNote) {
+        if let Some(caller) = self.managers.get(&manager) {
+            let _ = caller.note(note).await;
+        }
+    }
+
+    /// The same for owners that must not wait.
+    pub(crate) fn tell(self: &Arc<Self>, manager: ManagerId, note: ManagerNote) {
+        let Some(caller) = self.managers.get(&manager) else { return };
+        if let Err(note) = caller.try_note(note) {
+            let host = Arc::clone(self);
+            self.tasks.spawn(TaskKind::Background, "note to a manager", async move {
+                host.note(manager, note).await;
+            });
+        }
+    }
+
     /// A started environment and the length of its init.
     pub(crate) async fn start(
-        &self,
+        self: &Arc<Self>,
         env: EnvId,
         start: &Start,
+        tenure: Arc<Tenure>,
     ) -> Result<(Environment, Span), StartFailure> {
         let config = &start.config;
         let chosen = self.interpreter(config).await?;
@@ -63,7 +86,7 @@ impl Host {
             tracing::warn!(%env, %reason, "scratch counts as memory of the function");
         }
         let mut environment = self
-            .attach(env, start.epoch, Arc::clone(config), code, sandbox, log)
+            .attach(env, start, tenure, code, sandbox, log)
             .map_err(|error| StartFailure::Platform { message: error.to_string() })?;
         let runs = chosen.as_ref().map_or_else(|| config.runtime.name(), |c| c.runs.clone());
         environment.output.platform_line(&lines::init_start(&runs));
@@ -106,10 +129,10 @@ impl Host {
     }
 
     fn attach(
-        &self,
+        self: &Arc<Self>,
         env: EnvId,
-        epoch: Epoch,
-        config: Arc<FunctionConfig>,
+        start: &Start,
+        tenure: Arc<Tenure>,
         code: CodeInUse,
         mut sandbox: sandbox::Sandbox,
         log: crate::logs::LogWriter,
@@ -117,7 +140,7 @@ impl Host {
         let missing = |what| std::io::Error::other(format!("the sandbox has no {what}"));
         let stdout = sandbox.take_stdout().ok_or_else(|| missing("standard output"))?;
         let stderr = sandbox.take_stderr().ok_or_else(|| missing("standard error"))?;
-        let link = if config.runtime.is_provided() {
+        let link = if start.config.runtime.is_provided() {
             let listener = sandbox.take_listener().ok_or_else(|| missing("listener"))?;
             Link::Api(ApiLink::open(&self.tasks, listener)?)
         } else {
@@ -126,14 +149,15 @@ impl Host {
         };
         Ok(Environment {
             env,
-            epoch,
-            config,
+            epoch: start.epoch,
+            config: Arc::clone(&start.config),
             _code: code,
             sandbox,
             link,
             output: Output::new(stdout, stderr, log)?,
             clock: self.clock.clone(),
-            manager: self.manager.clone(),
+            host: Arc::clone(self),
+            tenure,
             init: InitState::Told,
             prompt: true,
             gone: false,

@@ -3,15 +3,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use model::{EnvId, Epoch, WorkerId, check_invariant, invariant};
+use model::{EnvId, Epoch, ManagerId, PoolKey, WorkerId, check_invariant, invariant};
 use platform::{Call, Mail, TaskKind};
 use tokio::sync::mpsc;
 use wire::{
     manager::ManagerNote,
-    worker::{Refusal, Run, Start, Started, WorkerAnswer, WorkerCall, WorkerNote},
+    worker::{
+        Hosted, Listed, Refusal, Run, Start, StartFailure, Started, WorkerAnswer, WorkerCall,
+        WorkerNote,
+    },
 };
 
-use crate::{WorkerInbox, environment::Command, start::Host};
+use crate::{WorkerInbox, environment::Command, room::Room, start::Host, tenure::Tenure};
 
 /// Commands waiting for one environment. Calls come one at a time (I1), so more
 /// than a few mean a confused manager: they are refused as busy.
@@ -19,25 +22,33 @@ const COMMANDS_MAX: usize = 4;
 /// Environments that ended and wait to be struck off; their tasks wait.
 const ENDED_MAX: usize = 1_024;
 
+/// Environments that a worker may make per second, on average over its life, before
+/// their numbers would meet those of its next life.
+const NUMBERS_PER_SECOND_BITS: u32 = 12;
+
 pub(crate) struct Owner {
     worker: WorkerId,
     host: Arc<Host>,
     environments: BTreeMap<EnvId, Entry>,
+    room: Room,
     made: u64,
     ended: mpsc::Sender<EnvId>,
 }
 
 struct Entry {
+    key: Arc<PoolKey>,
     epoch: Epoch,
+    tenure: Arc<Tenure>,
     commands: mpsc::Sender<Command>,
 }
 
 impl Owner {
     /// Until every caller is gone.
-    pub(crate) async fn run(worker: WorkerId, host: Arc<Host>, mut inbox: WorkerInbox) {
+    pub(crate) async fn run(worker: WorkerId, room: Room, host: Arc<Host>, mut inbox: WorkerInbox) {
         let (ended, mut gone) = mpsc::channel(ENDED_MAX);
         let environments = BTreeMap::new();
-        let mut owner = Owner { worker, host, environments, made: 0, ended };
+        let made = (host.clock.wall_ms() / 1_000) << NUMBERS_PER_SECOND_BITS;
+        let mut owner = Owner { worker, host, environments, room, made, ended };
         loop {
             tokio::select! {
                 biased;
@@ -46,9 +57,7 @@ impl Owner {
                     Some(Mail::Note(note)) => owner.note(&note),
                     None => return,
                 },
-                Some(env) = gone.recv() => {
-                    owner.environments.remove(&env);
-                }
+                Some(env) = gone.recv() => owner.strike_off(env),
             }
         }
     }
@@ -64,44 +73,82 @@ impl Owner {
                     reply.send(host.read_logs(read).await);
                 });
             }
+            WorkerCall::List { manager } => reply.send(WorkerAnswer::Listed(self.list(manager))),
+        }
+    }
+
+    /// Environments still in their init are told of when that ends.
+    fn list(&self, manager: ManagerId) -> Listed {
+        let theirs = self.environments.iter().filter(|(_, entry)| {
+            entry.tenure.manager() == manager && entry.tenure.is_initialised()
+        });
+        let hosted = |(env, entry): (&EnvId, &Entry)| Hosted {
+            env: *env,
+            key: Arc::clone(&entry.key),
+            epoch: entry.epoch,
+            busy: entry.tenure.is_busy(),
+        };
+        Listed { offer: self.room.offer(), envs: theirs.map(hosted).collect() }
+    }
+
+    fn strike_off(&mut self, env: EnvId) {
+        if let Some(entry) = self.environments.remove(&env) {
+            self.room.release(entry.key.memory_mb);
         }
     }
 
     fn note(&mut self, note: &WorkerNote) {
         let WorkerNote::Retire { env, epoch } = note;
-        // An environment that a newer owner holds is not the sender's to end (I5).
-        let entry = self.environments.get(env).filter(|entry| *epoch >= entry.epoch);
-        if let Some(entry) = entry {
+        let Some(entry) = self.environments.get(env) else { return };
+        if *epoch >= entry.epoch {
             let _ = entry.commands.try_send(Command::Retire);
+        } else if !entry.tenure.is_busy() {
+            // Its manager counts from further back, and has to know before it is
+            // obeyed (I5).
+            let note = ManagerNote::Idle { env: *env, epoch: entry.epoch };
+            self.host.tell(entry.tenure.manager(), note);
         }
     }
 
     fn start(&mut self, start: Start, call: Call<(), WorkerAnswer>) {
+        if !self.room.take(start.key.memory_mb) {
+            return call.reply.send(WorkerAnswer::StartFailed(StartFailure::NoRoom));
+        }
         self.made += 1;
         let env = EnvId::new(self.worker, self.made);
         let (commands, queue) = mpsc::channel(COMMANDS_MAX);
-        let entry = Entry { epoch: start.epoch, commands };
+        let tenure = Arc::new(Tenure::new(start.manager));
+        let entry = Entry {
+            key: Arc::clone(&start.key),
+            epoch: start.epoch,
+            tenure: Arc::clone(&tenure),
+            commands,
+        };
         let replaced = self.environments.insert(env, entry);
         check_invariant!(invariant::I1, replaced.is_none(), "environment {env} made twice");
         let host = Arc::clone(&self.host);
         let ended = self.ended.clone();
-        let manager = self.host.manager.clone();
+        let owner = Arc::clone(&tenure);
         let life = async move {
-            match host.start(env, &start).await {
+            match host.start(env, &start, Arc::clone(&owner)).await {
                 Ok((environment, init)) => {
-                    call.reply.send(WorkerAnswer::Started(Started {
-                        env,
-                        epoch: start.epoch,
-                        init,
-                    }));
+                    owner.initialised();
+                    let epoch = start.epoch;
+                    let started = WorkerAnswer::Started(Started { env, epoch, init });
+                    if call.reply.offer(started).is_err() {
+                        // Its manager was away: it asks for the list when it hears this.
+                        let idle = ManagerNote::Idle { env, epoch };
+                        environment.host.note(owner.manager(), idle).await;
+                    }
                     environment.serve(queue).await;
                 }
                 Err(failure) => call.reply.send(WorkerAnswer::StartFailed(failure)),
             }
         };
+        let host = Arc::clone(&self.host);
         let end = async move {
             let _ = ended.send(env).await;
-            let _ = manager.note(ManagerNote::Gone { env }).await;
+            host.note(tenure.manager(), ManagerNote::Gone { env }).await;
         };
         self.host.tasks.spawn_then(TaskKind::Environment, "environment", life, end);
     }
@@ -115,6 +162,7 @@ impl Owner {
             return call.reply.send(WorkerAnswer::Refused(Refusal::OldEpoch));
         }
         entry.epoch = run.epoch;
+        entry.tenure.began();
         let refuse = |command, refusal| {
             if let Command::Run(_, call) = command {
                 call.reply.send(WorkerAnswer::Refused(refusal));

@@ -93,6 +93,7 @@ pub(super) struct Counts {
     pub(super) function: u32,
     pub(super) account: u32,
     pub(super) version: u32,
+    pub(super) limit_max: u32,
 }
 
 /// What of a call the limits of its account are about.
@@ -219,6 +220,7 @@ impl Account {
             function: function.in_flight,
             account: self.in_flight,
             version: function.count_version(call.version),
+            limit_max: concurrency,
         }
     }
 

@@ -35,6 +35,8 @@ pub struct Admitted {
     pub in_function: u32,
     pub in_account: u32,
     pub in_version: u32,
+    /// What the account may have in flight at all.
+    pub limit_max: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +87,7 @@ impl Counter {
             in_function: counts.function,
             in_account: counts.account,
             in_version: counts.version,
+            limit_max: counts.limit_max,
         })
     }
 

@@ -221,8 +221,8 @@ pub enum Reply {
         reason: Reason,
         retry_after: Span,
     },
-    /// The start that the call waited for failed in the user's init.
-    InitFailed {
+    /// The start that the call waited for failed, and no other is tried for it.
+    StartFailed {
         start: StartId,
     },
 }

@@ -246,12 +246,12 @@ impl Book {
             StartFailure::Init => {
                 if let Some(ticket) = victim {
                     self.end_wait(now, ticket, false, out);
-                    out.push(Output::Reply { ticket, reply: Reply::InitFailed { start: id } });
+                    out.push(Output::Reply { ticket, reply: Reply::StartFailed { start: id } });
                 }
             }
             StartFailure::NoRoom | StartFailure::Platform => {
                 if short {
-                    self.try_again(now, start, why, victim, out);
+                    self.try_again(now, id, start, why, victim, out);
                 } else {
                     self.gate.give_back(start.key.account, &start.key.function);
                 }
@@ -265,6 +265,7 @@ impl Book {
     fn try_again(
         &mut self,
         now: Now,
+        id: StartId,
         start: Start,
         why: StartFailure,
         victim: Option<Ticket>,
@@ -283,9 +284,14 @@ impl Book {
         }
         if let Err((reason, retry_after)) = placed {
             self.gate.give_back(key.account, &key.function);
-            if let Some(ticket) = victim {
-                self.end_wait(now, ticket, false, out);
-                refuse(ticket, hash, reason, retry_after, out);
+            let Some(ticket) = victim else { return };
+            self.end_wait(now, ticket, false, out);
+            match why {
+                StartFailure::Init | StartFailure::Platform => {
+                    let reply = Reply::StartFailed { start: id };
+                    out.push(Output::Reply { ticket, reply });
+                }
+                StartFailure::NoRoom => refuse(ticket, hash, reason, retry_after, out),
             }
         }
     }

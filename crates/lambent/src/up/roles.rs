@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use decide::{book, place::Capacity};
+use decide::{book, ring::Ring};
 use frontend::{Credentials, Frontend, Trust};
-use model::{FrontendId, ManagerId, Region, WorkerId, function::Architecture};
+use model::{FrontendId, ManagerId, Region, RingVersion, WorkerId, function::Architecture};
 use objects::Objects;
 use platform::{Clock, Entropy, Tasks, transport::in_process};
 use sandbox::Launcher;
 use store::Store;
 use tokio::net::TcpListener;
+use wire::worker::Offer;
 
 use super::{
     install::Installed,
@@ -59,12 +60,11 @@ pub(super) async fn start(
         tasks: tasks.clone(),
         launcher,
         objects: objects.clone(),
-        manager: manager.clone(),
+        managers: BTreeMap::from([(MANAGER, manager.clone())]),
     };
     worker::start(worker_settings(settings, region), host, worker_inbox)
         .context("starting the worker")?;
-    let link = manager::WorkerLink { caller: worker.clone(), capacity: capacity(settings) };
-    let book = manager_settings(&clock, link);
+    let book = manager_settings(&clock, worker.clone());
     manager::start(book, clock.clone(), &tasks, store.clone(), manager_inbox);
     control::start(
         control::Settings { region: region.clone(), architecture: ARCHITECTURE },
@@ -81,7 +81,8 @@ pub(super) async fn start(
         entropy,
         tasks,
         store,
-        manager: manager.clone(),
+        ring: Ring::new(RingVersion(1), &[MANAGER]),
+        managers: BTreeMap::from([(MANAGER, manager.clone())]),
         workers: BTreeMap::from([(WORKER, worker)]),
         control,
     };
@@ -99,21 +100,22 @@ fn worker_settings(settings: &Checked, region: &Region) -> worker::Settings {
             Runtimes::Nearest => worker::Missing::Nearest,
             Runtimes::Strict => worker::Missing::Strict,
         },
+        offer: offer(settings),
     }
 }
 
-fn manager_settings(clock: &Clock, link: manager::WorkerLink) -> manager::Settings {
+fn manager_settings(clock: &Clock, worker: manager::WorkerCaller) -> manager::Settings {
     let first_lease = clock.wall_ms() << LEASE_BITS;
     manager::Settings {
         manager: MANAGER,
         book: book::Config { first_lease, ..book::Config::default() },
-        workers: BTreeMap::from([(WORKER, link)]),
+        workers: BTreeMap::from([(WORKER, worker)]),
     }
 }
 
-fn capacity(settings: &Checked) -> Capacity {
+fn offer(settings: &Checked) -> Offer {
     let Checked { memory_mb, slots, .. } = *settings;
-    Capacity { memory_mb, slots, architecture: ARCHITECTURE }
+    Offer { memory_mb, slots, architecture: ARCHITECTURE }
 }
 
 fn trust(settings: &Checked, installed: &Installed) -> Trust {

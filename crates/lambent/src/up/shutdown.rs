@@ -65,11 +65,10 @@ async fn calls_run(manager: &ManagerCaller) -> bool {
         Ok(ManagerAnswer::Inspection(inspection)) => inspection.in_flight > 0,
         // No manager that could tell: nothing can be waited for.
         Ok(
-            ManagerAnswer::Admitted { .. }
+            ManagerAnswer::Admitted(_)
             | ManagerAnswer::Denied(_)
-            | ManagerAnswer::AskAnother
-            | ManagerAnswer::Granted(_)
-            | ManagerAnswer::StartFailed(_),
+            | ManagerAnswer::Acquired(_)
+            | ManagerAnswer::Entered(..),
         )
         | Err(_) => false,
     }

@@ -257,7 +257,7 @@ impl World<'_> {
                 if state.throttles >= 2 { self.widen(call) } else { self.ask_next(call) }
             }
             Reply::Refused { reason, .. } => self.end_call(call, End::Refused(reason)),
-            Reply::InitFailed { .. } => self.end_call(call, End::Failed),
+            Reply::StartFailed { .. } => self.end_call(call, End::Failed),
         }
     }
 

@@ -2,6 +2,7 @@
 //! in-process transport, a memory store and fake sandboxes, in virtual time. One
 //! seed draws everything; the same seed gives the same history.
 
+mod fleet;
 mod player;
 mod world;
 
@@ -256,7 +257,7 @@ fn i5_a_worker_refuses_a_grant_that_is_not_newer() {
         world.create("f", 3, None).await;
         world.invoke("f", json!({})).await;
         // The only environment of the only worker, granted once: epoch 2.
-        let env = model::EnvId::new(model::WorkerId(1), 1);
+        let env = world.hosted().await[0].env;
         for (epoch, refusal) in [(1, Refusal::OldEpoch), (2, Refusal::OldEpoch)] {
             let run = run_of(env, epoch);
             let answer = world.worker.call(WorkerCall::Run(Box::new(run))).await.unwrap();

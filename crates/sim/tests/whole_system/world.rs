@@ -4,13 +4,13 @@
 use std::{collections::BTreeMap, future::Future};
 
 use bytes::Bytes;
-use decide::place::Capacity;
+use decide::ring::Ring;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use model::{
     AccountId, Digest, FrontendId, FunctionConfig, FunctionName, FunctionState, ManagerId,
-    Manifest, Region, RootId, Runtime, VersionId, WorkerId,
+    Manifest, Region, RingVersion, RootId, Runtime, VersionId, WorkerId,
     function::{Architecture, Code, FunctionSettings, LogFormat, Logging, UpdateStatus},
 };
 use platform::{Clock, Entropy, Tasks, transport::in_process};
@@ -18,17 +18,29 @@ use sandbox::{Launcher, fake};
 use serde_json::{Value, json};
 use store::{Store, Transaction, schema};
 use tokio::task::LocalSet;
-use wire::manager::{Inspection, ManagerAnswer, ManagerCall};
+use wire::{
+    manager::{Inspection, ManagerAnswer, ManagerCall},
+    worker::{Hosted, Offer, WorkerAnswer, WorkerCall},
+};
 
 use crate::player::Player;
 
 const WALL_MS: u64 = 1_795_262_461_000;
-const WORKER: WorkerId = WorkerId(1);
+const OFFER: Offer = Offer { memory_mb: 1 << 20, slots: 1_000, architecture: Architecture::X86_64 };
+
+/// How many of each role there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fleet {
+    pub(crate) frontends: u64,
+    pub(crate) managers: u64,
+    pub(crate) workers: u64,
+}
 
 pub(crate) struct World {
     pub(crate) player: Player,
-    frontend: frontend::Frontend,
-    manager: frontend::ManagerCaller,
+    frontends: Vec<frontend::Frontend>,
+    managers: BTreeMap<ManagerId, frontend::ManagerCaller>,
+    /// The first of them.
     pub(crate) worker: frontend::WorkerCaller,
     store: Store,
     objects: objects::Objects,
@@ -61,56 +73,73 @@ pub(crate) fn on_paused_clock<T>(scene: impl Future<Output = T>) -> T {
 
 impl World {
     pub(crate) async fn start(seed: u64) -> World {
+        World::sized(seed, Fleet { frontends: 1, managers: 1, workers: 1 }).await
+    }
+
+    pub(crate) async fn sized(seed: u64, fleet: Fleet) -> World {
         let data = tempfile::tempdir().unwrap();
         let clock = Clock::simulated(WALL_MS);
         let entropy = Entropy::seeded(seed);
         let tasks = Tasks::default();
         let store = Store::memory();
         let objects = objects::Objects::open(&data.path().join("objects")).unwrap();
-        let (manager, manager_inbox) = in_process("manager");
-        let (worker, worker_inbox) = in_process("worker");
         let (control, _) = in_process("control");
-        let (launcher, guests) = fake::Launcher::new(64);
-        let player = Player::default();
-        tokio::task::spawn_local(player.clone().play(guests));
         let region = Region::parse("us-east-1").unwrap();
-        let settings = worker::Settings {
-            worker: WORKER,
-            region: region.clone(),
-            data: data.path().to_owned(),
-            missing_runtimes: worker::Missing::Nearest,
+        let player = Player::default();
+        let (managers, manager_inboxes): (BTreeMap<_, _>, Vec<_>) = (1..=fleet.managers)
+            .map(|number| {
+                let (caller, inbox) = in_process("manager");
+                ((ManagerId(number), caller), (ManagerId(number), inbox))
+            })
+            .unzip();
+        let mut workers = BTreeMap::new();
+        for number in 1..=fleet.workers {
+            let (worker, inbox) = in_process("worker");
+            let (launcher, guests) = fake::Launcher::new(64);
+            tokio::task::spawn_local(player.clone().play(guests));
+            let settings = worker::Settings {
+                worker: WorkerId(number),
+                region: region.clone(),
+                data: data.path().join(number.to_string()),
+                missing_runtimes: worker::Missing::Nearest,
+                offer: OFFER,
+            };
+            let ground = worker::Ground {
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+                tasks: tasks.clone(),
+                launcher: Launcher::Fake(launcher),
+                objects: objects.clone(),
+                managers: managers.clone(),
+            };
+            worker::start(settings, ground, inbox).unwrap();
+            workers.insert(WorkerId(number), worker);
+        }
+        for (manager, inbox) in manager_inboxes {
+            let book = decide::book::Config::default();
+            let settings = manager::Settings { manager, book, workers: workers.clone() };
+            manager::start(settings, clock.clone(), &tasks, store.clone(), inbox);
+        }
+        let members: Vec<ManagerId> = managers.keys().copied().collect();
+        let frontend = |number| {
+            let trust = frontend::Trust::Anybody(account());
+            let frontend = FrontendId(number);
+            let settings = frontend::Settings { frontend, region: region.clone(), trust };
+            let ground = frontend::Ground {
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+                tasks: tasks.clone(),
+                store: store.clone(),
+                ring: Ring::new(RingVersion(1), &members),
+                managers: managers.clone(),
+                workers: workers.clone(),
+                control: control.clone(),
+            };
+            frontend::Frontend::start(settings, ground)
         };
-        let ground = worker::Ground {
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            tasks: tasks.clone(),
-            launcher: Launcher::Fake(launcher),
-            objects: objects.clone(),
-            manager: manager.clone(),
-        };
-        worker::start(settings, ground, worker_inbox).unwrap();
-        let capacity =
-            Capacity { memory_mb: 1 << 20, slots: 1_000, architecture: Architecture::X86_64 };
-        let link = manager::WorkerLink { caller: worker.clone(), capacity };
-        let settings = manager::Settings {
-            manager: ManagerId(1),
-            book: decide::book::Config::default(),
-            workers: BTreeMap::from([(WORKER, link)]),
-        };
-        manager::start(settings, clock.clone(), &tasks, store.clone(), manager_inbox);
-        let trust = frontend::Trust::Anybody(account());
-        let settings = frontend::Settings { frontend: FrontendId(1), region, trust };
-        let ground = frontend::Ground {
-            clock,
-            entropy: entropy.clone(),
-            tasks,
-            store: store.clone(),
-            manager: manager.clone(),
-            workers: BTreeMap::from([(WORKER, worker.clone())]),
-            control,
-        };
-        let frontend = frontend::Frontend::start(settings, ground);
-        World { player, frontend, manager, worker, store, objects, entropy, _data: data }
+        let frontends = (1..=fleet.frontends).map(frontend).collect();
+        let worker = workers[&WorkerId(1)].clone();
+        World { player, frontends, managers, worker, store, objects, entropy, _data: data }
     }
 
     pub(crate) async fn create(&self, name: &str, timeout_secs: u32, reserved: Option<u32>) {
@@ -218,8 +247,19 @@ impl World {
         event: &str,
         headers: &[(&str, &str)],
     ) -> Answer {
+        self.invoke_at(0, name, event, headers).await
+    }
+
+    /// Through one frontend of several.
+    pub(crate) async fn invoke_at(
+        &self,
+        frontend: usize,
+        name: &str,
+        event: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let (client, server) = tokio::io::duplex(64 * 1024);
-        self.frontend.serve(server);
+        self.frontends[frontend].serve(server);
         let (mut sender, connection) = http1::handshake(TokioIo::new(client)).await.unwrap();
         let driver = tokio::task::spawn_local(connection);
         let mut request = Request::post(target(name));
@@ -239,7 +279,7 @@ impl World {
     pub(crate) async fn say(&self, bytes: &str) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut client, server) = tokio::io::duplex(64 * 1024);
-        self.frontend.serve(server);
+        self.frontends[0].serve(server);
         client.write_all(bytes.as_bytes()).await.unwrap();
         let mut answer = vec![0; 1_024];
         let length = client.read(&mut answer).await.unwrap();
@@ -263,11 +303,30 @@ impl World {
         (0..number).map(|_| draw()).collect()
     }
 
+    /// What the first worker hosts for the first manager.
+    pub(crate) async fn hosted(&self) -> Vec<Hosted> {
+        self.settle().await;
+        let list = WorkerCall::List { manager: ManagerId(1) };
+        let answer = self.worker.call(list).await.unwrap();
+        let WorkerAnswer::Listed(listed) = answer else { panic!("{answer:?}") };
+        listed.envs
+    }
+
     pub(crate) async fn inspect(&self) -> Inspection {
         self.settle().await;
-        let answer = self.manager.call(ManagerCall::Inspect).await.unwrap();
-        let ManagerAnswer::Inspection(inspection) = answer else { panic!("{answer:?}") };
-        inspection
+        let mut sum = Inspection::default();
+        for manager in self.managers.values() {
+            let answer = manager.call(ManagerCall::Inspect).await.unwrap();
+            let ManagerAnswer::Inspection(inspection) = answer else { panic!("{answer:?}") };
+            sum.in_flight += inspection.in_flight;
+            sum.environments += inspection.environments;
+            sum.idle += inspection.idle;
+            sum.leases_granted += inspection.leases_granted;
+            sum.leases_started += inspection.leases_started;
+            sum.leases_returned += inspection.leases_returned;
+            sum.starts += inspection.starts;
+        }
+        sum
     }
 }
 
