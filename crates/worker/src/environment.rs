@@ -342,7 +342,13 @@ impl Environment {
         let patience = Span::secs(u64::from(self.config.timeout_secs));
         let patience = if told_early { PROMPT_MAX } else { patience };
         let outcome = self.watch(Wanted::Ready, answered + patience).await;
-        self.prompt = self.clock.now().since(answered) <= PROMPT_MAX;
+        self.prompt = match &outcome {
+            // Told early, only what came in time is an answer here.
+            Outcome::Answered(_) => told_early || self.clock.now().since(answered) <= PROMPT_MAX,
+            Outcome::TimedOut | Outcome::Failed(_) | Outcome::Ended(_) | Outcome::Broken(_) => {
+                false
+            }
+        };
         match outcome {
             Outcome::Answered(_) => {
                 if !told_early {

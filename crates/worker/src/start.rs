@@ -142,7 +142,7 @@ impl Host {
         let stderr = sandbox.take_stderr().ok_or_else(|| missing("standard error"))?;
         let link = if start.config.runtime.is_provided() {
             let listener = sandbox.take_listener().ok_or_else(|| missing("listener"))?;
-            Link::Api(ApiLink::open(&self.tasks, listener)?)
+            Link::Api(ApiLink::open(listener)?)
         } else {
             let channel = sandbox.take_channel().ok_or_else(|| missing("channel"))?;
             Link::Framed(Channel::new(channel)?)

@@ -2,8 +2,9 @@
 //! not ours. It listens inside the environment's own network namespace, so that
 //! no environment can reach another's.
 //!
-//! `serve` turns HTTP into `ApiRequest`s; `ApiLink` is the environment's end,
-//! which knows what may be said when:
+//! The environment's own task reads and writes the connections: no task and no queue
+//! stands between it and the runtime. `connection` and what it is made of turn bytes
+//! into requests and answers into bytes; `ApiLink` knows what may be said when:
 //!
 //! ```text
 //!   Init ──next──▶ Waiting ──invoke──▶ Running(id) ──response | error──▶ Answered
@@ -11,41 +12,37 @@
 //!    └─init/error     └───────────────────────── next ─────────────────────┘
 //! ```
 
-mod serve;
+mod answer;
+mod body;
+mod connection;
+mod head;
+mod request;
+#[cfg(test)]
+mod request_tests;
 #[cfg(test)]
 mod tests;
 
-use aws_api::runtime_api::reported_error_type;
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
+
+use aws_api::runtime_api::{Refusal, reported_error_type};
 use bytes::Bytes;
 use model::{ErrorClass, RequestId};
-use platform::Tasks;
-use tokio::sync::{mpsc, oneshot};
+use tokio::net::{TcpListener, TcpStream};
 
+use self::{answer::Answer, connection::Connection, request::Request};
 use crate::{
     failure::Failure,
     link::{Exchange, Invocation},
 };
 
-/// Requests of one environment waiting for it; further ones wait in their sockets.
-const REQUESTS_MAX: usize = 16;
-/// Runtimes that ask for work at the same time; further ones are refused.
-const WAITING_MAX: usize = 64;
+/// Connections of one environment. For a further one, that is closed which has been
+/// silent for longest; those that wait for work are spared if any other is there.
+const CONNECTIONS_MAX: usize = 64;
 
-#[derive(Debug)]
-enum ApiRequest {
-    Next { reply: oneshot::Sender<NextReply> },
-    Response { id: Option<RequestId>, body: ResponseBody, reply: oneshot::Sender<PostReply> },
-    Error { id: Option<RequestId>, error: ReportedError, reply: oneshot::Sender<PostReply> },
-    InitError { error: ReportedError, reply: oneshot::Sender<PostReply> },
-}
-
-#[derive(Debug)]
-enum NextReply {
-    Invocation(Box<Invocation>),
-    InvalidState,
-}
-
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 enum ResponseBody {
     Whole(Bytes),
     TooLarge,
@@ -53,35 +50,33 @@ enum ResponseBody {
     Broken(ReportedError),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct ReportedError {
     error_type: Option<String>,
     json: Bytes,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PostReply {
-    Accepted,
-    TooLarge,
-    InvalidRequestId,
-    InvalidState,
-}
-
 /// The environment's end of its Runtime API.
 #[derive(Debug)]
 pub(crate) struct ApiLink {
-    requests: mpsc::Receiver<ApiRequest>,
-    waiting: Vec<oneshot::Sender<NextReply>>,
+    listener: TcpListener,
+    connections: Vec<Known>,
+    /// Requests so far: the clock of `Known::last_request`.
+    requests: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    connection: Connection,
+    last_request: u64,
 }
 
 impl ApiLink {
-    /// Serves on the listener until the link is dropped.
-    pub(crate) fn open(tasks: &Tasks, listener: std::net::TcpListener) -> std::io::Result<ApiLink> {
+    /// Serves while it is asked for something, until it is dropped.
+    pub(crate) fn open(listener: std::net::TcpListener) -> std::io::Result<ApiLink> {
         listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let (sender, requests) = mpsc::channel(REQUESTS_MAX);
-        serve::start(tasks, listener, sender);
-        Ok(ApiLink { requests, waiting: Vec::new() })
+        let listener = TcpListener::from_std(listener)?;
+        Ok(ApiLink { listener, connections: Vec::new(), requests: 0 })
     }
 
     pub(crate) async fn init(&mut self) -> Exchange {
@@ -94,98 +89,131 @@ impl ApiLink {
 
     /// While nothing runs: only `next` and `init/error` are legal.
     async fn await_next(&mut self, class: ErrorClass) -> Exchange {
-        while self.waiting.is_empty() {
-            match self.requests.recv().await {
-                None => return Exchange::Closed,
-                Some(ApiRequest::Next { reply }) => self.park(reply),
-                Some(ApiRequest::InitError { error, reply }) => {
-                    let _ = reply.send(PostReply::Accepted);
+        while !self.connections.iter().any(|known| known.connection.is_waiting()) {
+            let (connection, request) = self.request().await;
+            match request {
+                Request::InitError { error } => {
+                    say(connection, Answer::Accepted);
                     return Exchange::Failed(error.into_failure(class));
                 }
-                Some(ApiRequest::Response { reply, .. } | ApiRequest::Error { reply, .. }) => {
-                    let _ = reply.send(PostReply::InvalidRequestId);
+                Request::Response { .. } | Request::Error { .. } => {
+                    say(connection, Answer::Refused(Refusal::InvalidRequestId));
                 }
+                Request::Next | Request::Ping | Request::Unknown | Request::Refused(_) => {}
             }
         }
         Exchange::Done(Bytes::new())
     }
 
+    /// The response, whose 202 goes out with the next wait for the runtime: the caller
+    /// comes first.
     pub(crate) async fn invoke(&mut self, invocation: Invocation) -> Exchange {
-        let current = invocation.request;
-        let mut next = NextReply::Invocation(Box::new(invocation));
-        // A runtime that gave up waiting has dropped its end: offer to the next one.
         loop {
-            let Some(waiting) = self.waiting.pop() else {
-                match self.await_next(ErrorClass::Exit).await {
-                    Exchange::Done(_) => continue,
-                    other @ (Exchange::Failed(_) | Exchange::FailedLast(_) | Exchange::Closed) => {
-                        return other;
-                    }
+            let mut known = self.connections.iter_mut().map(|known| &mut known.connection);
+            if let Some(connection) = known.find(|connection| connection.is_waiting()) {
+                connection.event(&invocation);
+                connection.send_now();
+                return self.await_answer(invocation.request).await;
+            }
+            match self.await_next(ErrorClass::Exit).await {
+                Exchange::Done(_) => {}
+                other @ (Exchange::Failed(_) | Exchange::FailedLast(_) | Exchange::Closed) => {
+                    return other;
                 }
-            };
-            match waiting.send(next) {
-                Ok(()) => break,
-                Err(returned) => next = returned,
             }
         }
-        self.await_answer(current).await
     }
 
     async fn await_answer(&mut self, current: RequestId) -> Exchange {
         loop {
-            match self.requests.recv().await {
-                None => return Exchange::Closed,
-                Some(ApiRequest::Next { reply }) => self.park(reply),
-                Some(ApiRequest::InitError { reply, .. }) => {
-                    let _ = reply.send(PostReply::InvalidState);
+            let (connection, request) = self.request().await;
+            match request {
+                Request::Response { id, .. } | Request::Error { id, .. } if id != Some(current) => {
+                    say(connection, Answer::Refused(Refusal::InvalidRequestId));
                 }
-                Some(
-                    ApiRequest::Response { id, reply, .. } | ApiRequest::Error { id, reply, .. },
-                ) if id != Some(current) => {
-                    let _ = reply.send(PostReply::InvalidRequestId);
+                Request::InitError { .. } => {
+                    say(connection, Answer::Refused(Refusal::InvalidStateTransition));
                 }
-                Some(ApiRequest::Response { body: ResponseBody::Whole(body), reply, .. }) => {
-                    let _ = reply.send(PostReply::Accepted);
+                Request::Response { body: ResponseBody::Whole(body), .. } => {
+                    connection.answer(Answer::Accepted);
                     return Exchange::Done(body);
                 }
-                Some(ApiRequest::Response { body: ResponseBody::TooLarge, reply, .. }) => {
-                    let _ = reply.send(PostReply::TooLarge);
+                Request::Response { body: ResponseBody::TooLarge, .. } => {
+                    say(connection, Answer::Refused(Refusal::RequestEntityTooLarge));
                     return Exchange::Failed(Failure::response_too_large());
                 }
-                Some(
-                    ApiRequest::Response { body: ResponseBody::Broken(error), reply, .. }
-                    | ApiRequest::Error { error, reply, .. },
-                ) => {
-                    let _ = reply.send(PostReply::Accepted);
+                Request::Response { body: ResponseBody::Broken(error), .. }
+                | Request::Error { error, .. } => {
+                    say(connection, Answer::Accepted);
                     return Exchange::Failed(error.into_failure(ErrorClass::Handler));
                 }
+                Request::Next | Request::Ping | Request::Unknown | Request::Refused(_) => {}
             }
         }
     }
 
-    fn park(&mut self, reply: oneshot::Sender<NextReply>) {
-        self.waiting.retain(|waiting| !waiting.is_closed());
-        if self.waiting.len() < WAITING_MAX {
-            self.waiting.push(reply);
-        } else {
-            let _ = reply.send(NextReply::InvalidState);
-        }
-    }
-
+    /// While the runtime waits for work, it has nothing to say. Does not return.
     pub(crate) async fn unasked(&mut self) {
         loop {
-            match self.requests.recv().await {
-                None => return,
-                Some(ApiRequest::Next { reply }) => self.park(reply),
-                Some(ApiRequest::Response { reply, .. } | ApiRequest::Error { reply, .. }) => {
-                    let _ = reply.send(PostReply::InvalidRequestId);
+            let (connection, request) = self.request().await;
+            match request {
+                Request::Response { .. } | Request::Error { .. } => {
+                    say(connection, Answer::Refused(Refusal::InvalidRequestId));
                 }
-                Some(ApiRequest::InitError { reply, .. }) => {
-                    let _ = reply.send(PostReply::InvalidState);
+                Request::InitError { .. } => {
+                    say(connection, Answer::Refused(Refusal::InvalidStateTransition));
                 }
+                Request::Next | Request::Ping | Request::Unknown | Request::Refused(_) => {}
             }
         }
     }
+
+    /// The next request of any connection, to be answered by the caller unless it is a
+    /// `next`. Safe to cancel.
+    async fn request(&mut self) -> (&mut Connection, Request) {
+        let (at, request) = loop {
+            let ApiLink { listener, connections, .. } = &mut *self;
+            tokio::select! {
+                biased;
+                taken = poll_fn(|cx| poll_connections(connections, cx)) => break taken,
+                (stream, _) = platform::listen::accept(listener) => self.admit(stream),
+            }
+        };
+        self.requests += 1;
+        let known = &mut self.connections[at];
+        known.last_request = self.requests;
+        (&mut known.connection, request)
+    }
+
+    fn admit(&mut self, stream: TcpStream) {
+        if self.connections.len() >= CONNECTIONS_MAX {
+            let silence = |known: &Known| (known.connection.is_waiting(), known.last_request);
+            let order = |at: &usize| silence(&self.connections[*at]);
+            if let Some(silent) = (0..self.connections.len()).min_by_key(order) {
+                self.connections.swap_remove(silent);
+            }
+        }
+        let connection = Connection::new(stream);
+        self.connections.push(Known { connection, last_request: self.requests });
+    }
+}
+
+/// Polls all, so that each is sent what it waits for; forgets those that are over.
+fn poll_connections(connections: &mut Vec<Known>, cx: &mut Context<'_>) -> Poll<(usize, Request)> {
+    let mut at = 0;
+    while let Some(known) = connections.get_mut(at) {
+        match known.connection.poll_request(cx) {
+            Poll::Ready(Some(request)) => return Poll::Ready((at, request)),
+            Poll::Ready(None) => drop(connections.swap_remove(at)),
+            Poll::Pending => at += 1,
+        }
+    }
+    Poll::Pending
+}
+
+fn say(connection: &mut Connection, answer: Answer) {
+    connection.answer(answer);
+    connection.send_now();
 }
 
 impl ReportedError {

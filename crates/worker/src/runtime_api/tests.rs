@@ -1,21 +1,22 @@
 //! The Runtime API over real sockets: what a client may say when, and what it is
 //! answered. The client here is bare bytes, so that nothing is done for us.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{future::poll_fn, net::TcpListener, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use model::{ErrorClass, RequestId, TenantId};
-use platform::Tasks;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use super::ApiLink;
+use super::{ApiLink, CONNECTIONS_MAX};
 use crate::link::{Exchange, Invocation};
 
 struct Client {
     stream: TcpStream,
+    /// Behind the last answer.
+    seen: Vec<u8>,
 }
 
 struct Answer {
@@ -25,23 +26,28 @@ struct Answer {
 }
 
 impl Client {
+    fn new(stream: TcpStream) -> Client {
+        Client { stream, seen: Vec::new() }
+    }
+
     async fn ask(&mut self, request: String) -> Answer {
         self.stream.write_all(request.as_bytes()).await.unwrap();
-        let mut seen = Vec::new();
+        let seen = &mut self.seen;
         let head = loop {
-            self.stream.read_buf(&mut seen).await.unwrap();
-            let text = String::from_utf8_lossy(&seen);
-            if let Some(at) = text.find("\r\n\r\n") {
-                break text[..at + 4].to_owned();
+            if let Some(at) = seen.windows(4).position(|end| end == b"\r\n\r\n") {
+                break String::from_utf8_lossy(&seen[..at + 4]).into_owned();
             }
+            self.stream.read_buf(seen).await.unwrap();
         };
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.map_or(0, |length| length.parse().unwrap());
         while seen.len() < head.len() + length {
-            self.stream.read_buf(&mut seen).await.unwrap();
+            self.stream.read_buf(seen).await.unwrap();
         }
+        let answer: Vec<u8> = seen.drain(..head.len() + length).collect();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, body: String::from_utf8_lossy(&seen[head.len()..]).into_owned(), head }
+        let body = String::from_utf8_lossy(&answer[head.len()..]).into_owned();
+        Answer { status, body, head }
     }
 
     async fn get(&mut self, path: &str) -> Answer {
@@ -58,8 +64,8 @@ impl Client {
 async fn pair() -> (ApiLink, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let link = ApiLink::open(&Tasks::default(), listener).unwrap();
-    (link, Client { stream: TcpStream::connect(address).await.unwrap() })
+    let link = ApiLink::open(listener).unwrap();
+    (link, Client::new(TcpStream::connect(address).await.unwrap()))
 }
 
 fn invocation(number: u128) -> Invocation {
@@ -72,6 +78,25 @@ fn invocation(number: u128) -> Invocation {
         tenant: Some(TenantId::parse("blue").unwrap()),
         payload: Bytes::from_static(b"{\"a\":1}"),
     }
+}
+
+/// What the runtime saw and what became of the call. As in an environment, the link is
+/// listened to before and behind the call too.
+async fn play<T>(
+    link: &mut ApiLink,
+    call: &Invocation,
+    runtime: impl Future<Output = T>,
+) -> (T, Exchange) {
+    let mut exchange = None;
+    let platform = async {
+        exchange = Some(link.invoke(call.clone()).await);
+        link.unasked().await;
+    };
+    let seen = tokio::select! {
+        seen = runtime => seen,
+        () = platform => panic!("a link listens for ever"),
+    };
+    (seen, exchange.expect("the call has ended"))
 }
 
 const NEXT: &str = "/2018-06-01/runtime/invocation/next";
@@ -89,11 +114,7 @@ async fn an_invocation_goes_out_with_its_headers_and_comes_back() {
         let answer = client.post(&path(&call, "response"), "", "\"done\"").await;
         (event, answer)
     };
-    let platform = async {
-        assert_eq!(link.init().await, Exchange::Done(Bytes::new()));
-        link.invoke(call.clone()).await
-    };
-    let ((event, answer), exchange) = tokio::join!(runtime, platform);
+    let ((event, answer), exchange) = play(&mut link, &call, runtime).await;
     assert_eq!(exchange, Exchange::Done(Bytes::from_static(b"\"done\"")));
     assert_eq!((event.status, event.body.as_str()), (200, "{\"a\":1}"));
     for header in [
@@ -124,7 +145,7 @@ async fn errors_keep_documented_types_only() {
             client.get(NEXT).await;
             client.post(&path(&call, "error"), header, "{\"e\":1}").await.status
         };
-        let (status, exchange) = tokio::join!(runtime, link.invoke(call.clone()));
+        let (status, exchange) = play(&mut link, &call, runtime).await;
         let Exchange::Failed(failure) = exchange else { panic!("{exchange:?}") };
         assert_eq!((status, failure.error_type.as_str()), (202, wanted));
         assert_eq!((failure.class, &failure.json[..]), (ErrorClass::Handler, &b"{\"e\":1}"[..]));
@@ -146,7 +167,7 @@ async fn what_is_said_at_the_wrong_time_is_refused_and_harms_nothing() {
         let right = client.post(&path(&call, "response"), "", "1").await;
         [wrong, init, mode, nowhere, right].map(|answer| answer.status)
     };
-    let (statuses, exchange) = tokio::join!(runtime, link.invoke(call.clone()));
+    let (statuses, exchange) = play(&mut link, &call, runtime).await;
     assert_eq!(statuses, [400, 403, 400, 404, 202]);
     assert_eq!(exchange, Exchange::Done(Bytes::from_static(b"1")));
 }
@@ -160,7 +181,7 @@ async fn a_response_over_the_limit_is_413_there_and_an_error_here() {
         client.get(NEXT).await;
         client.post(&path(&call, "response"), "", &body).await
     };
-    let (answer, exchange) = tokio::join!(runtime, link.invoke(call.clone()));
+    let (answer, exchange) = play(&mut link, &call, runtime).await;
     assert_eq!(answer.status, 413);
     assert!(answer.body.contains("RequestEntityTooLarge"), "{}", answer.body);
     let Exchange::Failed(failure) = exchange else { panic!("{exchange:?}") };
@@ -194,8 +215,161 @@ async fn a_streamed_error_in_the_trailers_is_an_error() {
                         lambda-runtime-function-error-body: e30=\r\n\r\n";
         client.ask(format!("{head}4\r\nhalf\r\n0\r\n{trailers}")).await.status
     };
-    let (status, exchange) = tokio::join!(runtime, link.invoke(call.clone()));
+    let (status, exchange) = play(&mut link, &call, runtime).await;
     let Exchange::Failed(failure) = exchange else { panic!("{exchange:?}") };
     assert_eq!((status, failure.error_type.as_str()), (202, "Runtime.Broken"));
     assert_eq!(&failure.json[..], b"{}");
+}
+
+#[tokio::test]
+async fn a_large_event_does_not_keep_the_link_from_hearing() {
+    let (mut link, mut client) = pair().await;
+    let large = vec![b'x'; 6 * 1024 * 1024];
+    let call = Invocation { payload: Bytes::from(large), ..invocation(7) };
+    let runtime = async {
+        // Before it reads the event, it sends an answer that no socket buffer holds.
+        let next = format!("GET {NEXT} HTTP/1.1\r\nhost: x\r\n\r\n");
+        let body = "y".repeat(6 * 1024 * 1024);
+        let path = path(&call, "response");
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+        client.stream.write_all(next.as_bytes()).await.unwrap();
+        client.stream.read_buf(&mut client.seen).await.unwrap();
+        client.stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let event = client.ask(String::new()).await;
+        (event.body.len(), client.seen.len())
+    };
+    let ((event, behind), exchange) = play(&mut link, &call, runtime).await;
+    assert_eq!(event, 6 * 1024 * 1024);
+    assert!(behind <= "HTTP/1.1 202 Accepted".len() * 10, "an answer and no more");
+    assert!(matches!(exchange, Exchange::Done(body) if body.len() == 6 * 1024 * 1024));
+}
+
+#[tokio::test]
+async fn a_wait_that_is_given_up_at_any_time_loses_nothing() {
+    let (mut link, mut client) = pair().await;
+    let call = invocation(8);
+    let path = path(&call, "response");
+    let text = format!("POST {path} HTTP/1.1\r\ncontent-length: 6\r\n\r\n\"done\"");
+    let runtime = async {
+        client.get(NEXT).await;
+        for byte in text.as_bytes() {
+            client.stream.write_all(&[*byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        client.ask(String::new()).await.status
+    };
+    let mut exchange = None;
+    let platform = async {
+        assert_eq!(link.init().await, Exchange::Done(Bytes::new()));
+        link.connections[0].connection.event(&call);
+        // A wait anew for each poll.
+        let answer = poll_fn(|cx| pin!(link.await_answer(call.request)).poll(cx));
+        exchange = Some(answer.await);
+        link.unasked().await;
+    };
+    let status = tokio::select! {
+        status = runtime => status,
+        () = platform => panic!("a link listens for ever"),
+    };
+    let done = Exchange::Done(Bytes::from_static(b"\"done\""));
+    assert_eq!((status, exchange), (202, Some(done)));
+}
+
+#[tokio::test]
+async fn each_connection_is_told_what_was_wrong_and_closed() {
+    let head = "POST /2018-06-01/runtime/init/error HTTP/1.1\r\n";
+    let long = format!("GET /ping HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(2 * 1024 * 1024));
+    for (request, status, closes) in [
+        ("GET nothing\r\n\r\n".to_owned(), 400, true),
+        (format!("{head}content-length: x\r\n\r\n"), 400, true),
+        (format!("{head}transfer-encoding: chunked\r\n\r\nno chunk\r\n"), 400, true),
+        (long, 431, true),
+        ("GET /ping HTTP/1.0\r\n\r\n".to_owned(), 200, true),
+        ("GET /ping HTTP/1.1\r\nconnection: close\r\n\r\n".to_owned(), 200, true),
+        ("GET /ping HTTP/1.1\r\n\r\n".to_owned(), 200, false),
+    ] {
+        let (mut link, mut client) = pair().await;
+        let runtime = async {
+            let answer = client.ask(request).await;
+            let closed = answer.head.contains("connection: close");
+            if closed {
+                assert_eq!(client.stream.read_buf(&mut client.seen).await.unwrap(), 0);
+            }
+            (answer.status, closed)
+        };
+        let seen = tokio::select! {
+            seen = runtime => seen,
+            () = link.unasked() => panic!("a link listens for ever"),
+        };
+        assert_eq!(seen, (status, closes));
+    }
+}
+
+#[tokio::test]
+async fn a_body_cut_short_is_told_and_harms_nothing() {
+    let (mut link, mut client) = pair().await;
+    let call = invocation(9);
+    let address = link.listener.local_addr().unwrap();
+    let runtime = async {
+        client.get(NEXT).await;
+        let mut other = Client::new(TcpStream::connect(address).await.unwrap());
+        let head =
+            format!("POST {} HTTP/1.1\r\ncontent-length: 9\r\n\r\nx", path(&call, "response"));
+        other.stream.write_all(head.as_bytes()).await.unwrap();
+        other.stream.shutdown().await.unwrap();
+        let cut = other.ask(String::new()).await;
+        let whole = client.post(&path(&call, "response"), "", "1").await.status;
+        (cut.status, cut.body.contains("TruncatedHTTPRequest"), whole)
+    };
+    let (seen, exchange) = play(&mut link, &call, runtime).await;
+    assert_eq!((seen, exchange), ((400, true, 202), Exchange::Done(Bytes::from_static(b"1"))));
+}
+
+#[tokio::test]
+async fn a_runtime_that_gave_up_waiting_is_not_given_work() {
+    let (mut link, mut client) = pair().await;
+    let call = invocation(10);
+    let address = link.listener.local_addr().unwrap();
+    let next = format!("GET {NEXT} HTTP/1.1\r\n\r\n");
+    client.stream.write_all(next.as_bytes()).await.unwrap();
+    assert_eq!(link.init().await, Exchange::Done(Bytes::new()));
+    drop(client);
+    while !link.connections.is_empty() {
+        tokio::select! {
+            biased;
+            () = link.unasked() => panic!("a link listens for ever"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    let mut second = Client::new(TcpStream::connect(address).await.unwrap());
+    let runtime = async {
+        second.get(NEXT).await;
+        second.post(&path(&call, "response"), "", "1").await.status
+    };
+    let (status, exchange) = play(&mut link, &call, runtime).await;
+    assert_eq!((status, exchange), (202, Exchange::Done(Bytes::from_static(b"1"))));
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_the_silent_one_goes() {
+    let (mut link, mut first) = pair().await;
+    let address = link.listener.local_addr().unwrap();
+    let runtime = async {
+        first.stream.write_all(format!("GET {NEXT} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+        let mut others = Vec::new();
+        for _ in 0..CONNECTIONS_MAX {
+            let mut other = Client::new(TcpStream::connect(address).await.unwrap());
+            assert_eq!(other.get("/ping").await.status, 200);
+            others.push(other);
+        }
+        // The first waits for work; so the second one made room for the last.
+        others.swap_remove(0).stream.read(&mut [0]).await.unwrap()
+    };
+    let read = tokio::select! {
+        read = runtime => read,
+        () = link.unasked() => panic!("a link listens for ever"),
+    };
+    assert_eq!((read, link.connections.len()), (0, CONNECTIONS_MAX));
+    assert!(link.connections.iter().any(|known| known.connection.is_waiting()));
 }
