@@ -17,18 +17,20 @@ mod pools;
 mod starts;
 mod supply;
 mod target;
+mod tenants;
 mod turns;
 mod waiting;
 
 use alloc::collections::VecDeque;
 
 use model::{
-    AccountId, Class, KeyHash, Now, PoolKey, Reason, Span, check_invariant, invariant, limits,
+    AccountId, Class, FunctionName, KeyHash, Now, PoolKey, Reason, Span, check_invariant,
+    invariant, limits,
 };
 
 pub use message::{
     Acquire, Effort, EnvRecord, Grant, Input, Load, Mode, Outcome, Output, Outputs, Reply, Routed,
-    StartFailure, StartId, Target, TargetReport, Ticket, Whose, Why,
+    StartFailure, StartId, Target, TargetReport, TenantRules, Ticket, Whose, Why,
 };
 
 use crate::{admit::CreateGate, fact::Fact, place::Place};
@@ -36,6 +38,7 @@ use envs::Envs;
 use pools::Pools;
 use starts::Starts;
 use target::Targets;
+use tenants::Tenants;
 use waiting::{Waiter, Waiting};
 
 /// A start that was not answered by then is taken as failed: longer than any init.
@@ -45,6 +48,8 @@ const START_TTL: Span = Span::secs(limits::TIMEOUT_SECS_MAX as u64 + 60);
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     pub idle_ttl: Span,
+    /// The same for environments that are bound to a tenant (A9).
+    pub tenant_idle_ttl: Span,
     pub lease_ttl: Span,
     /// First number of this book's leases and starts; after a restart larger than any
     /// before. 40 bits count.
@@ -61,6 +66,10 @@ pub struct Config {
 }
 
 impl Config {
+    fn idle_ttl_of(&self, key: &PoolKey) -> Span {
+        if key.tenant.is_some() { self.tenant_idle_ttl } else { self.idle_ttl }
+    }
+
     fn hope(&self, pool: &pools::Pool, now: Now) -> usize {
         if self.patience { pool.hope(now) } else { pool.starting() }
     }
@@ -70,6 +79,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             idle_ttl: limits::IDLE_TTL,
+            tenant_idle_ttl: limits::TENANT_IDLE_TTL,
             lease_ttl: limits::ENV_LEASE_TTL,
             first_lease: 0,
             create_tokens: (limits::CREATE_TOKENS_MAX, limits::CREATE_TOKENS_PER_SEC),
@@ -96,6 +106,7 @@ pub struct Book {
     waiting: Waiting,
     starts: Starts,
     targets: Targets,
+    tenants: Tenants,
     place: Place,
     gate: CreateGate,
     leases: LeaseCounts,
@@ -111,6 +122,7 @@ impl Book {
             waiting: Waiting::default(),
             starts: Starts::new(config.first_lease),
             targets: Targets::default(),
+            tenants: Tenants::default(),
             place: Place::new(),
             gate: CreateGate::new(size, per_sec),
             leases: LeaseCounts::default(),
@@ -129,6 +141,7 @@ impl Book {
             Input::Idle { env, epoch } => self.idle(now, env, epoch, out),
             Input::Gone { env } => self.gone(now, env, out),
             Input::Retire(whose) => self.retire_whose(now, &whose, out),
+            Input::TenantRules(rules) => self.tenants.rule(rules),
             Input::WorkerOffers { worker, capacity } => {
                 self.place.offer(worker, capacity);
                 self.place_waiting(now, out);
@@ -192,6 +205,12 @@ impl Book {
         self.pools.client_calls(account)
     }
 
+    /// Starts and environments of a function that are bound to tenants, without those
+    /// that leave (A9).
+    pub fn tenant_environments(&self, account: AccountId, function: &FunctionName) -> u32 {
+        self.tenants.environments(account, function)
+    }
+
     pub fn place(&self) -> &Place {
         &self.place
     }
@@ -210,16 +229,21 @@ impl Book {
             check_invariant!(invariant::I3, same, "two keys of hash {hash:?}");
             pool.shelf.first().filter(|_| same)
         });
-        match (idle, ask.mode) {
-            (Some(seat), _) => {
+        let free = match idle {
+            Some(seat) => Ok(Some(seat)),
+            None => self.take_generic(hash, &ask.key, now, out),
+        };
+        match (free, ask.mode) {
+            (Ok(Some(seat)), _) => {
                 self.pools.client_came(client);
                 self.grant(now, seat, ticket, turns::Waited::NONE, out);
             }
+            (Err((reason, wait)), Mode::ExistingOrNew) => refuse(ticket, hash, reason, wait, out),
             // Provisioned ones are made by their target alone.
-            (None, Mode::ExistingOrNew) if ask.key.class == Class::OnDemand => {
+            (Ok(None), Mode::ExistingOrNew) if ask.key.class == Class::OnDemand => {
                 self.wait(now, ask, out);
             }
-            (None, Mode::Existing | Mode::ExistingOrNew) => {
+            (Ok(None) | Err(_), Mode::Existing) | (Ok(None), Mode::ExistingOrNew) => {
                 out.push(Output::Fact(Fact::Missed { ticket, key: hash }));
                 out.push(Output::Reply { ticket, reply: Reply::NoIdle(load) });
             }

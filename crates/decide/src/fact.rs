@@ -96,6 +96,12 @@ pub enum Fact {
         env: EnvId,
         key: KeyHash,
     },
+    /// A generic environment is a tenant's from now on (A9).
+    Bound {
+        env: EnvId,
+        from: KeyHash,
+        to: KeyHash,
+    },
     Retired {
         env: EnvId,
         key: KeyHash,
@@ -137,6 +143,8 @@ pub enum RetireWhy {
     IdleTtl,
     /// Its memory was needed for another key.
     Evicted,
+    /// Another tenant of its function needed its place under the cap.
+    TenantCap,
     /// Its function or version changed or went away, or its worker empties.
     Drained,
     /// The last run left it unusable.

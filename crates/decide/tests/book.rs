@@ -86,6 +86,7 @@ impl Desk {
             deadline,
             client_cap,
             routed: Routed::default(),
+            affinity: None,
         }));
         ticket
     }
@@ -661,7 +662,7 @@ fn a_call_hopes_where_that_is_sooner_and_has_its_start_without_patience() {
 }
 
 fn held_again(lease: LeaseId) -> Grant {
-    Grant { env: EnvId(0), worker: WORKER, lease, epoch: Epoch(0), warm: true }
+    Grant { env: EnvId(0), worker: WORKER, lease, epoch: Epoch(0), warm: true, affinity: None }
 }
 
 #[test]

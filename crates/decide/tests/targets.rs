@@ -130,6 +130,7 @@ impl Desk {
             deadline,
             client_cap,
             routed,
+            affinity: None,
         }));
         self.answer(ticket).expect("a call of a provisioned key never waits")
     }
@@ -252,6 +253,7 @@ fn neither_time_nor_need_of_room_takes_what_is_provisioned() {
             deadline,
             client_cap,
             routed,
+            affinity: None,
         }));
         assert_eq!(desk.retired().len(), usize::from(revision > 1));
         desk.bury();

@@ -107,11 +107,13 @@ fn throttled(reason: Reason, retry_after: Span) -> ApiError {
     let retry_after_s = u32::try_from(retry_after.as_millis().div_ceil(1_000)).unwrap_or(1).max(1);
     let documented = match reason {
         Reason::ConcurrentInvocationLimitExceeded
-        // Ours; the documented word for callers of a tenant function is the general one.
-        | Reason::TenantConcurrentInvocationLimitExceeded => {
+        // Ours; the documented word nearest to them is the general one.
+        | Reason::TenantConcurrentInvocationLimitExceeded
+        | Reason::AffinityBusy => {
             ThrottleReason::ConcurrentInvocationLimitExceeded
         }
-        Reason::FunctionInvocationRateLimitExceeded => {
+        // AWS documents "Rate exceeded" for too many environments of tenants.
+        Reason::FunctionInvocationRateLimitExceeded | Reason::TenantEnvironmentLimitExceeded => {
             ThrottleReason::FunctionInvocationRateLimitExceeded
         }
         Reason::ReservedFunctionConcurrentInvocationLimitExceeded => {
@@ -169,6 +171,8 @@ mod tests {
             (Reason::ReservedFunctionConcurrentInvocationLimitExceeded, 429),
             (Reason::FunctionInvocationRateLimitExceeded, 429),
             (Reason::TenantConcurrentInvocationLimitExceeded, 429),
+            (Reason::TenantEnvironmentLimitExceeded, 429),
+            (Reason::AffinityBusy, 429),
             (Reason::NoCapacity, 503),
             (Reason::NoManager, 503),
         ];

@@ -202,8 +202,8 @@ impl Owner {
         self.configs.entry(hash).or_insert(config);
         let deadline = self.clock.now() + ACQUIRE_TTL;
         let mode = if may_create { Mode::ExistingOrNew } else { Mode::Existing };
-        let routed = Routed::default();
-        let ask = AcquireInput { ticket, hash, key, mode, deadline, client_cap, routed };
+        let (routed, affinity) = (Routed::default(), None);
+        let ask = AcquireInput { ticket, hash, key, mode, deadline, client_cap, routed, affinity };
         self.tell(Input::Acquire(ask));
     }
 

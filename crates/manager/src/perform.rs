@@ -51,7 +51,7 @@ impl Owner {
     fn found(&self, reply: book::Reply, hash: KeyHash) -> (Found, book::Load) {
         match reply {
             book::Reply::Grant(grant, load) => {
-                let book::Grant { env, worker, lease, epoch, warm } = grant;
+                let book::Grant { env, worker, lease, epoch, warm, affinity: _ } = grant;
                 (Found::Granted(Grant { env, worker, lease, epoch, warm }), load)
             }
             book::Reply::NoIdle(load) => (Found::NoIdle, load),

@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod affinity;
 pub mod arn;
 pub mod civil;
 pub mod function;
@@ -20,8 +21,10 @@ pub mod pool_key;
 pub mod reason;
 pub mod report;
 pub mod ring;
+pub mod tenancy;
 pub mod time;
 
+pub use affinity::{AffinityAnswer, AffinityAsk, WhenBusy};
 pub use arn::{FunctionRef, Qualifier};
 pub use civil::Civil;
 pub use function::{FunctionConfig, FunctionState, Runtime};
@@ -36,4 +39,5 @@ pub use pool_key::{Class, CpuClass, KeyHash, PoolKey};
 pub use reason::Reason;
 pub use report::{Arm, ErrorClass, ExecutionReport};
 pub use ring::{Attrs, Profile, RingRecord, RingState};
+pub use tenancy::{AtCap, Tenancy};
 pub use time::{Now, Span};

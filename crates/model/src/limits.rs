@@ -59,6 +59,9 @@ pub const CREATE_TOKENS_MAX: u32 = 1_000;
 pub const CREATE_TOKENS_PER_SEC: u32 = 100;
 /// Requests per second for each unit of concurrency; above it 429.
 pub const RPS_PER_CONCURRENCY: u32 = 10;
+/// Environments bound to tenants, active and idle: so many for so much of the
+/// function's concurrency; above it another tenant's ends, or 429.
+pub const TENANT_ENVIRONMENTS_PER_CONCURRENCY: (u32, u32) = (2_500, 1_000);
 
 // Phases (AWS documentation).
 /// Init of an on-demand environment; then it is retried under the function's timeout.
@@ -76,6 +79,12 @@ pub const ENV_LEASE_TTL: Span = Span::secs(2);
 pub const CONCURRENCY_LEASE_TTL: Span = Span::secs(15);
 /// An environment idle for so long is retired.
 pub const IDLE_TTL: Span = Span::secs(600);
+/// The same for one that is bound to a tenant: fewer calls can use it.
+pub const TENANT_IDLE_TTL: Span = Span::secs(300);
+/// The longest that an idle environment is kept for what it stores (A8).
+pub const KEEP_MAX: Span = Span::secs(3_600);
+/// What each e-fold of stored bytes adds to that time (A8).
+pub const KEEP_PER_FOLD: Span = Span::secs(150);
 /// Probes of one acquire; the last may create.
 pub const PROBES_MAX: u32 = 3;
 /// Time for the probes of one acquire.

@@ -85,6 +85,16 @@ impl PoolKey {
 
     /// The same for equal keys, on every machine and in every release.
     pub fn hash(&self) -> KeyHash {
+        self.hash_with(self.tenant.as_ref().map_or("", TenantId::as_str))
+    }
+
+    /// The hash of the key that this one was bound from, or would have been. None
+    /// for a key without a tenant.
+    pub fn generic_hash(&self) -> Option<KeyHash> {
+        self.tenant.is_some().then(|| self.hash_with(""))
+    }
+
+    fn hash_with(&self, tenant: &str) -> KeyHash {
         let mut hash = Xxh3::new();
         hash.update(&self.account.as_u64().to_le_bytes());
         update_text(&mut hash, self.function.as_str());
@@ -93,7 +103,7 @@ impl PoolKey {
         hash.update(&self.revision.to_le_bytes());
         hash.update(&self.runtime_version.to_le_bytes());
         hash.update(&[self.class as u8]);
-        update_text(&mut hash, self.tenant.as_ref().map_or("", TenantId::as_str));
+        update_text(&mut hash, tenant);
         hash.update(&self.policy.to_le_bytes());
         hash.update(&[self.cpu_class.architecture as u8, u8::from(self.cpu_class.emulated)]);
         hash.update(&self.cpu_class.template.to_le_bytes());
@@ -203,6 +213,7 @@ mod tests {
         assert!(generic.may_become(&bound));
         assert!(!bound.may_become(&generic));
         assert_eq!(bound.bound_to(TenantId::parse("b").unwrap()), None);
+        assert_eq!((bound.generic_hash(), generic.generic_hash()), (Some(generic.hash()), None));
         let provisioned = PoolKey { class: Class::Provisioned, ..key() };
         assert!(provisioned.may_become(&generic));
         assert!(!generic.may_become(&provisioned));

@@ -14,6 +14,10 @@ pub enum Reason {
     ConcurrentSnapshotCreateLimitExceeded,
     /// A tenant's own limit inside a function (A9, ours).
     TenantConcurrentInvocationLimitExceeded,
+    /// A function has as many environments bound to tenants as it may (A9).
+    TenantEnvironmentLimitExceeded,
+    /// The environment that the call insists on is busy (A8, ours).
+    AffinityBusy,
     // Capacity: 503, the installation has less than was agreed.
     /// No worker has room for the environment.
     NoCapacity,
@@ -36,7 +40,9 @@ impl Reason {
             | Reason::ReservedFunctionInvocationRateLimitExceeded
             | Reason::CallerRateLimitExceeded
             | Reason::ConcurrentSnapshotCreateLimitExceeded
-            | Reason::TenantConcurrentInvocationLimitExceeded => ReasonKind::Limit,
+            | Reason::TenantConcurrentInvocationLimitExceeded
+            | Reason::TenantEnvironmentLimitExceeded
+            | Reason::AffinityBusy => ReasonKind::Limit,
             Reason::NoCapacity | Reason::NoManager => ReasonKind::Capacity,
         }
     }
@@ -59,6 +65,8 @@ impl Reason {
             Reason::TenantConcurrentInvocationLimitExceeded => {
                 "TenantConcurrentInvocationLimitExceeded"
             }
+            Reason::TenantEnvironmentLimitExceeded => "TenantEnvironmentLimitExceeded",
+            Reason::AffinityBusy => "AffinityBusy",
             Reason::NoCapacity => "NoCapacity",
             Reason::NoManager => "NoManager",
         }

@@ -114,8 +114,9 @@ impl Player {
         let mode = if self.dice.chance(1, 5) { Mode::Existing } else { Mode::ExistingOrNew };
         let wait = Span::millis(1 + self.dice.below(20_000));
         let (ticket, deadline) = (Ticket(self.tickets), self.now + wait);
-        let (client_cap, routed) = (u32::MAX, Routed::default());
-        Input::Acquire(Acquire { ticket, hash, key, mode, deadline, client_cap, routed })
+        let (client_cap, routed, affinity) = (u32::MAX, Routed::default(), None);
+        let ask = Acquire { ticket, hash, key, mode, deadline, client_cap, routed, affinity };
+        Input::Acquire(ask)
     }
 
     fn finish_start(&mut self, model: &Reference) -> Input {

@@ -179,7 +179,8 @@ impl Reference {
             }
             Input::Acquire(_) | Input::Cancel { .. } | Input::StartFailed { .. } => {}
             Input::WorkerOffers { .. } | Input::WorkerDrains { .. } | Input::Deadline => {}
-            Input::WorkerLost { .. } | Input::Rebuild { .. } | Input::SetTarget(_) => {}
+            Input::WorkerLost { .. } | Input::Rebuild { .. } => {}
+            Input::SetTarget(_) | Input::TenantRules(_) => {}
         }
     }
 
@@ -257,6 +258,8 @@ impl Reference {
             Fact::RunBegan { .. } | Fact::RunEnded { .. } | Fact::Gone { .. } => {}
             Fact::LeaseReturned { .. } | Fact::Adopted { .. } | Fact::Stale { .. } => {}
             Fact::TargetSet { .. } | Fact::TargetForgotten { .. } => {}
+            // The fuzzer's keys have no tenants.
+            Fact::Bound { env, .. } => return Err(format!("{env} was bound")),
         }
         Ok(())
     }

@@ -150,6 +150,7 @@ impl Stage {
             deadline: Now(u64::MAX),
             client_cap: u32::MAX,
             routed: Routed::default(),
+            affinity: None,
         };
         loop {
             rest = match rest {

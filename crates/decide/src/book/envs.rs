@@ -63,6 +63,8 @@ pub(super) struct Entry {
     pub(super) unwanted: bool,
     /// Made for a provisioned target: neither time nor need of room takes it.
     kept: bool,
+    /// It was granted to some call, so that it is nobody else's to bind (A9).
+    pub(super) served: bool,
     /// Place in the line of its state (idle or granted), oldest first.
     line: Links,
     /// Which of the idle lines.
@@ -188,6 +190,7 @@ impl Envs {
             state: State::Between,
             unwanted: entry.unwanted,
             kept: entry.kept,
+            served: false,
             line: UNLINKED,
             idle_line: 0,
             shelf: UNLINKED,
@@ -259,6 +262,13 @@ impl Envs {
         self.idle[at].list = list;
     }
 
+    /// Changes the key of an entry that is in no list.
+    pub(super) fn rekey(&mut self, seat: Seat, key: KeyHash, kept: bool) {
+        if let Some(entry) = self.get_mut(seat) {
+            (entry.key, entry.kept) = (key, kept);
+        }
+    }
+
     /// A new lease on it, with the next epoch (I6).
     pub(super) fn grant(
         &mut self,
@@ -273,6 +283,7 @@ impl Envs {
         entry.lease = lease;
         entry.epoch = entry.epoch.next();
         entry.state = State::Granted { since: now };
+        entry.served = true;
         let epoch = entry.epoch;
         let mut granted = self.granted;
         self.push_back(&mut granted, seat, Via::Line);
@@ -283,6 +294,9 @@ impl Envs {
     pub(super) fn run(&mut self, seat: Seat, shelf: &mut List, now: Now) {
         self.leave_lists(seat, shelf);
         self.set_state(seat, State::Running { since: now });
+        if let Some(entry) = self.get_mut(seat) {
+            entry.served = true;
+        }
     }
 
     pub(super) fn between(&mut self, seat: Seat, shelf: &mut List) {
@@ -306,7 +320,7 @@ impl Envs {
         heads.min_by_key(|(_, due, _)| *due)
     }
 
-    fn idle_since(&self, seat: Seat) -> Option<Now> {
+    pub(super) fn idle_since(&self, seat: Seat) -> Option<Now> {
         match self.get(seat)?.state {
             State::Idle { since } => Some(since),
             State::Granted { .. } | State::Running { .. } | State::Leaving | State::Between => None,

@@ -4,7 +4,7 @@
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
-use model::{Class, EnvId, Now, PoolKey, WorkerId};
+use model::{EnvId, Now, PoolKey, WorkerId};
 
 use super::{
     Book,
@@ -40,13 +40,16 @@ impl Book {
         self.targets.withdraw(now, self.config.drain_after, whose);
         let meant = |seat: &Seat| {
             let entry = self.envs.get(*seat);
-            entry.and_then(|entry| self.pools.get(entry.key)).is_some_and(|p| whose.means(&p.key))
-                && entry.map(|entry| entry.key) != whose.keep
+            let pool = entry.and_then(|entry| self.pools.get(entry.key));
+            pool.is_some_and(|pool| whose.means(&pool.key))
         };
         let seats: Vec<Seat> = self.envs.seats().filter(meant).collect();
         self.send_away(now, &seats, out);
         for (_, start) in self.starts.iter_mut() {
-            start.unwanted |= whose.means(&start.key) && Some(start.hash) != whose.keep;
+            start.unwanted |= whose.means(&start.key);
+        }
+        if whose.version.is_none() {
+            self.tenants.forget(whose.account, &whose.function);
         }
     }
 
@@ -82,10 +85,19 @@ impl Book {
             }
         }
         for record in records {
-            match self.envs.seat_of(record.env).and_then(|seat| self.envs.get_mut(seat)) {
-                Some(entry) => entry.epoch = entry.epoch.max(record.epoch),
+            match self.envs.seat_of(record.env) {
+                Some(seat) => self.believe(now, seat, &record, out),
                 None => self.adopt(now, worker, &record, out),
             }
+        }
+    }
+
+    fn believe(&mut self, now: Now, seat: Seat, record: &EnvRecord, out: &mut Outputs) {
+        if let Some(entry) = self.envs.get_mut(seat) {
+            entry.epoch = entry.epoch.max(record.epoch);
+        }
+        if !self.learn_tenant(now, seat, &record.key, out) {
+            self.send_away(now, &[seat], out);
         }
     }
 
@@ -99,7 +111,7 @@ impl Book {
             memory_mb: record.key.memory_mb,
             epoch: record.epoch,
             unwanted: false,
-            kept: record.key.class == Class::Provisioned,
+            kept: self.targets.keeps(hash, &record.key),
         };
         let Some(seat) = self.envs.insert(entry) else {
             self.pools.close_if_empty(hash);
@@ -108,6 +120,7 @@ impl Book {
         };
         self.targets.found(now, hash, &record.key);
         self.place.reserve(worker, record.key.memory_mb);
+        self.tenants.came(hash, &record.key);
         out.push(Output::Fact(Fact::Adopted { env: record.env, key: hash, worker }));
         if record.busy {
             self.adopt_busy(now, seat, &record.key);
@@ -136,5 +149,7 @@ impl Whose {
         key.account == self.account
             && key.function == self.function
             && self.version.is_none_or(|version| version == key.version)
+            // Those of tenants stay with the generic ones that they were made like.
+            && self.keep.is_none_or(|keep| key.generic_hash().unwrap_or_else(|| key.hash()) != keep)
     }
 }

@@ -4,8 +4,8 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use model::{
-    AccountId, EnvId, Epoch, FunctionName, KeyHash, LeaseId, Now, PoolKey, Reason, RingVersion,
-    Span, VersionId, WorkerId,
+    AccountId, AffinityAnswer, AffinityAsk, AtCap, EnvId, Epoch, FunctionName, KeyHash, LeaseId,
+    Now, PoolKey, Reason, RingVersion, Span, VersionId, WorkerId,
 };
 
 use crate::{fact::Fact, place::Capacity, ring::Preds};
@@ -38,6 +38,8 @@ pub struct Acquire {
     /// Calls of the account that this manager may hold (A6); `u32::MAX`: no cap.
     pub client_cap: u32,
     pub routed: Routed,
+    /// The call wants the environment of its value (A8).
+    pub affinity: Option<AffinityAsk>,
 }
 
 /// What sent a call here.
@@ -88,8 +90,19 @@ pub struct Whose {
     pub function: FunctionName,
     /// All versions where absent.
     pub version: Option<VersionId>,
-    /// The pool that stays, where a change made the others old.
+    /// The pool that stays, and those bound from it, where a change made the others old.
     pub keep: Option<KeyHash>,
+}
+
+/// How the environments of a `PER_TENANT` function are divided at this manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantRules {
+    pub account: AccountId,
+    pub function: FunctionName,
+    pub at_cap: AtCap,
+    /// Environments bound to tenants, active and idle; `tenancy::environments_max`
+    /// of the function's concurrency, or this manager's part of it.
+    pub environments_max: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +143,8 @@ pub enum Input {
     },
     /// A function was deleted, or its code or configuration changed.
     Retire(Whose),
+    /// A function's rules for tenants, which replace the ones of before.
+    TenantRules(TenantRules),
     WorkerOffers {
         worker: WorkerId,
         capacity: Capacity,
@@ -199,6 +214,8 @@ pub struct Grant {
     pub epoch: Epoch,
     /// False where this call waited for this environment's init.
     pub warm: bool,
+    /// Where the call asked by affinity: whether it got what served its value before.
+    pub affinity: Option<AffinityAnswer>,
 }
 
 /// Hints about one pool; they only steer (I7).

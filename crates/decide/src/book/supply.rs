@@ -43,6 +43,7 @@ impl Book {
         first: First,
         out: &mut Outputs,
     ) -> Result<StartId, Refusal> {
+        self.make_tenant_room(now, key, out)?;
         self.gate
             .take(now, key.account, &key.function)
             .map_err(|wait| (Reason::FunctionInvocationRateLimitExceeded, wait))?;
@@ -82,6 +83,7 @@ impl Book {
         if let Some(pool) = self.pools.get_mut(hash) {
             pool.start_added(now);
         }
+        self.tenants.came(hash, &key);
         match worker {
             Some(worker) => self.send_start(id, hash, key, worker, out),
             None => out.push(Output::Fact(Fact::StartAwaitsRoom { start: id, key: hash })),
@@ -187,15 +189,15 @@ impl Book {
             env,
             took: now.since(since),
         }));
-        let kept = key.class == Class::Provisioned;
-        let (memory_mb, key) = (key.memory_mb, hash);
-        let entry = NewEntry { env, worker, key, memory_mb, epoch, unwanted, kept };
+        let (kept, memory_mb) = (self.targets.keeps(hash, &key), key.memory_mb);
+        let entry = NewEntry { env, worker, key: hash, memory_mb, epoch, unwanted, kept };
         self.targets.started(hash);
         match self.envs.insert(entry) {
             Some(seat) => self.settle(now, seat, true, out),
             None => {
                 // An environment cannot be made twice; its room was counted twice.
                 self.place.release(worker, memory_mb, false);
+                self.tenants.left(hash, &key);
                 out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
                 self.feed(now, hash, out);
             }
@@ -229,6 +231,7 @@ impl Book {
     ) {
         let Some(start) = self.starts.remove(id) else { return };
         let (hash, worker) = (start.hash, start.worker);
+        self.tenants.left(hash, &start.key);
         if let Some(worker) = worker {
             self.place.release(worker, start.key.memory_mb, false);
         }
@@ -346,6 +349,7 @@ impl Book {
             && let Some(start) = self.starts.remove(id)
         {
             pool.start_left(start.since);
+            self.tenants.left(hash, &start.key);
             out.push(Output::Fact(Fact::StartDropped { start: id, key: hash }));
             self.gate.give_back(start.key.account, &start.key.function);
         }

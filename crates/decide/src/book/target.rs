@@ -145,6 +145,11 @@ impl Targets {
         }
     }
 
+    /// Whether neither time nor need of room takes an environment of the key.
+    pub(super) fn keeps(&self, hash: KeyHash, key: &PoolKey) -> bool {
+        key.class == Class::Provisioned || self.of.contains_key(&hash)
+    }
+
     /// An environment or a start of the key came from elsewhere.
     pub(super) fn found(&mut self, now: Now, hash: KeyHash, key: &Arc<PoolKey>) {
         if key.class == Class::Provisioned && !self.of.contains_key(&hash) {
@@ -195,7 +200,8 @@ impl Targets {
 impl Book {
     pub(super) fn set_target(&mut self, now: Now, target: Target, out: &mut Outputs) {
         let Target { key, hash, share, epoch } = target;
-        if key.class != Class::Provisioned {
+        // A tenant's calls make what it needs; only what is nobody's yet is stock.
+        if key.class != Class::Provisioned && key.tenant.is_some() {
             return out.push(Output::Fact(Fact::Stale { env: None, lease: None }));
         }
         let drain_after = self.config.drain_after;
@@ -281,6 +287,7 @@ impl Book {
             if let Some(pool) = self.pools.get_mut(hash) {
                 pool.start_left(start.since);
             }
+            self.tenants.left(hash, &start.key);
             out.push(Output::Fact(Fact::StartDropped { start: id, key: hash }));
         }
         self.pools.close_if_empty(hash);

@@ -42,7 +42,7 @@ impl Book {
         let load = pool.load();
         self.leases.granted += 1;
         let warm = !waited.for_init;
-        let grant = Grant { env, worker, lease, epoch, warm };
+        let grant = Grant { env, worker, lease, epoch, warm, affinity: None };
         out.push(Output::Fact(Fact::Granted {
             ticket,
             key,
@@ -69,8 +69,11 @@ impl Book {
             self.drop_spare_starts(key, out);
         } else if unwanted {
             self.retire(seat, RetireWhy::Drained, Span::ZERO, out);
-        } else {
-            self.envs.shelve(seat, &mut pool.shelf, now, self.config.idle_ttl);
+        } else if !self.bind_to_waiting(now, seat, fresh, out)
+            && let Some(pool) = self.pools.get_mut(key)
+        {
+            let ttl = self.config.idle_ttl_of(&pool.key);
+            self.envs.shelve(seat, &mut pool.shelf, now, ttl);
             out.push(Output::Fact(Fact::Shelved { env, key }));
         }
         self.place_waiting(now, out);
@@ -192,6 +195,7 @@ impl Book {
         self.envs.leave(seat, &mut pool.shelf);
         pool.leaving += 1;
         self.targets.touch(key);
+        self.tenants.left(key, &pool.key);
         self.place.leaving(worker, memory_mb);
         out.push(Output::Fact(Fact::Retired { env, key, why, idle }));
         out.push(Output::Retire { env, worker, epoch });
@@ -215,6 +219,8 @@ impl Book {
         let was_leaving = state == State::Leaving;
         if was_leaving {
             pool.leaving -= 1;
+        } else {
+            self.tenants.left(key, &pool.key);
         }
         let entry = self.envs.remove(seat, &mut pool.shelf)?;
         self.place.release(entry.worker, entry.memory_mb, was_leaving);

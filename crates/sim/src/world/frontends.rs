@@ -160,8 +160,8 @@ impl World<'_> {
         let (hash, key) = self.keys[state.function].clone();
         let ticket = Ticket(call as u64 * ASKS_MAX + state.asks);
         let deadline = self.now + self.config.wait_max;
-        let routed = Routed::default();
-        let ask = Acquire { ticket, hash, key, mode, deadline, client_cap, routed };
+        let (routed, affinity) = (Routed::default(), None);
+        let ask = Acquire { ticket, hash, key, mode, deadline, client_cap, routed, affinity };
         let input = Input::Acquire(ask);
         let set = &self.frontends[state.frontend].set;
         let register = (!set.is_default()).then(|| set.register());

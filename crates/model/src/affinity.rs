@@ -1,0 +1,47 @@
+//! Affinity: a call that wants the environment which served its value before (A8).
+//! A kept environment is a cache, never a promise, so that each answer says
+//! whether it is the same one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{payload::Digest, time::Span};
+
+/// What a call does where its environment is busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WhenBusy {
+    /// In the order of arrival, for so long; then it is refused.
+    Wait(Span),
+    /// It runs in any environment of the pool; the value keeps its own.
+    Overflow,
+    Reject,
+}
+
+/// What a call asks for beside its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AffinityAsk {
+    /// SHA-256 over the authenticated principal and the value, so that nobody's
+    /// value selects what another's selected.
+    pub value: Digest,
+    pub when_busy: WhenBusy,
+    /// How long the value keeps its environment after its last call.
+    pub ttl: Span,
+}
+
+/// What the caller is told (I25).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AffinityAnswer {
+    /// Nothing of earlier calls with this value is there.
+    New,
+    /// The environment of the value's earlier calls.
+    Kept,
+}
+
+impl AffinityAnswer {
+    /// The word of the answer's header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AffinityAnswer::New => "new",
+            AffinityAnswer::Kept => "kept",
+        }
+    }
+}
