@@ -233,9 +233,14 @@ impl<Q, A, N> Caller<Q, A, N> {
         }
     }
 
-    /// Until the other end is gone. A role in the same process lives as long as it.
+    /// Until the other end is gone, or the connection that leads there now; at once
+    /// where there is none. Whoever must not miss one that came and went uses
+    /// `contacts`.
     pub async fn broken(&self) {
-        self.sender.closed().await;
+        match &self.way {
+            Way::Here(sender) => sender.closed().await,
+            Way::There(remote, _) => remote.broken().await,
+        }
     }
 
     /// For owners that must not wait, such as destructors: the note, if the

@@ -94,6 +94,12 @@ impl Remote {
         line.live().cloned()
     }
 
+    pub(super) async fn broken(&self) {
+        let mut line = self.shared.line.subscribe();
+        let made = line.borrow().made;
+        let _ = line.wait_for(|line| line.live().is_none() || line.made != made).await;
+    }
+
     pub(super) fn contacts(&self) -> Contacts {
         self.shared.wanted.notify_one();
         Contacts(Known::Line { line: self.shared.line.subscribe(), told: Contact::Lost })

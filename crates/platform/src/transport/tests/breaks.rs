@@ -38,7 +38,9 @@ async fn every_connection_is_told_anew() {
         while stage.peers.now().get("manager-2").is_none_or(|newest| *newest < number) {
             stage.peers.changed().await;
         }
+        assert!(timeout(Duration::from_secs(60), caller.broken()).await.is_err());
         stage.network.cut(PLACE);
+        caller.broken().await;
         assert_eq!(contacts.next().await, Contact::Lost);
     }
     drop(caller);
