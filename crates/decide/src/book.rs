@@ -5,17 +5,20 @@
 //! The parts, each with its own invariant: `envs` entries and their states,
 //! `pools` counts per key, `waiting` calls, `starts` environments being made,
 //! `turns` from grant to the next, `supply` starting and making room, `target` what
-//! is provisioned, `fleet` what workers say about themselves. `place` chooses workers, `CreateGate` limits.
+//! is provisioned, `taking` and `giving` the two sides of a handoff, `fleet` what
+//! workers say about themselves. `place` chooses workers, `CreateGate` limits.
 //!
 //! Most recently used first, so that the tail of a peak goes cold and is reclaimed
 //! (A5). The warm path allocates nothing.
 
 mod envs;
 mod fleet;
+mod giving;
 mod message;
 mod pools;
 mod starts;
 mod supply;
+mod taking;
 mod target;
 mod tenants;
 mod turns;
@@ -24,7 +27,7 @@ mod waiting;
 use alloc::collections::VecDeque;
 
 use model::{
-    AccountId, Class, FunctionName, KeyHash, Now, PoolKey, Reason, Span, check_invariant,
+    AccountId, Attrs, Class, FunctionName, KeyHash, Now, PoolKey, Reason, Span, check_invariant,
     invariant, limits,
 };
 
@@ -33,10 +36,16 @@ pub use message::{
     StartFailure, StartId, Target, TargetReport, TenantRules, Ticket, Whose, Why,
 };
 
-use crate::{admit::CreateGate, fact::Fact, place::Place};
+use crate::{
+    admit::CreateGate,
+    fact::Fact,
+    handoff::{Asks, Departed, Gives},
+    place::Place,
+};
 use envs::Envs;
 use pools::Pools;
 use starts::Starts;
+use taking::Settings;
 use target::Targets;
 use tenants::Tenants;
 use waiting::{Waiter, Waiting};
@@ -66,8 +75,10 @@ pub struct Config {
 }
 
 impl Config {
-    fn idle_ttl_of(&self, key: &PoolKey) -> Span {
-        if key.tenant.is_some() { self.tenant_idle_ttl } else { self.idle_ttl }
+    /// The settings of the ring version that decided for the key go before our own.
+    fn idle_ttl_of(&self, key: &PoolKey, attrs: Option<&Attrs>) -> Span {
+        let ttl = attrs.map_or(self.idle_ttl, Attrs::idle_ttl);
+        if key.tenant.is_some() { ttl.min(self.tenant_idle_ttl) } else { ttl }
     }
 
     fn hope(&self, pool: &pools::Pool, now: Now) -> usize {
@@ -107,6 +118,10 @@ pub struct Book {
     starts: Starts,
     targets: Targets,
     tenants: Tenants,
+    settings: Settings,
+    asks: Asks,
+    gives: Gives,
+    departed: Departed,
     place: Place,
     gate: CreateGate,
     leases: LeaseCounts,
@@ -123,6 +138,10 @@ impl Book {
             starts: Starts::new(config.first_lease),
             targets: Targets::default(),
             tenants: Tenants::default(),
+            settings: Settings::default(),
+            asks: Asks::default(),
+            gives: Gives::default(),
+            departed: Departed::default(),
             place: Place::new(),
             gate: CreateGate::new(size, per_sec),
             leases: LeaseCounts::default(),
@@ -150,6 +169,11 @@ impl Book {
             Input::WorkerLost { worker } => self.worker_lost(now, worker, out),
             Input::Rebuild { worker, envs } => self.rebuild(now, worker, envs, out),
             Input::SetTarget(target) => self.set_target(now, target, out),
+            Input::Ring { v, attrs } => self.settings.learn(v, attrs),
+            Input::Hear { from, word } => self.hear(now, from, word, out),
+            Input::Owned(moved) => self.take(now, moved, out),
+            Input::Transferred { env, epoch } => self.transferred(now, env, epoch, out),
+            Input::TransferRefused { env, epoch } => self.transfer_refused(now, env, epoch, out),
             Input::Deadline => self.due(now, out),
         }
         self.pursue_touched(now, out);
@@ -168,6 +192,8 @@ impl Book {
             call.map(|(at, _)| (at, Why::CallerDeadline)),
             start.map(|(_, since)| (since + START_TTL, Why::StartOverdue)),
             hope.map(|(at, _)| (at, Why::Patience)),
+            self.asks.due().map(|(at, _)| (at, Why::Handoff)),
+            self.gives.due().map(|(at, ..)| (at, Why::Handoff)),
             self.targets.tick_at().map(|at| (at, Why::TargetTick)),
             idle.map(|(_, due, _)| (due, Why::IdleTtl)),
         ];
@@ -219,12 +245,15 @@ impl Book {
         let Acquire { ticket, hash, .. } = ask;
         let (account, client) = (ask.key.account, pools::client_of(&ask.key));
         let load = self.load(hash);
-        if client.is_some_and(|client| self.pools.client_calls(client) >= ask.client_cap) {
+        let client_calls = |client| self.pools.client_calls(client);
+        let full = client.is_some_and(|client| client_calls(client) >= ask.client_cap);
+        if full || self.key_is_full(&ask) {
             out.push(Output::Fact(Fact::Throttled { ticket, account }));
             out.push(Output::Reply { ticket, reply: Reply::Throttle(load) });
             return;
         }
-        let idle = self.pools.get(hash).and_then(|pool| {
+        let idle = self.pools.get_mut(hash).and_then(|pool| {
+            pool.routed(ask.routed.by);
             let same = alloc::sync::Arc::ptr_eq(&pool.key, &ask.key) || pool.key == ask.key;
             check_invariant!(invariant::I3, same, "two keys of hash {hash:?}");
             pool.shelf.first().filter(|_| same)
@@ -239,6 +268,9 @@ impl Book {
                 self.grant(now, seat, ticket, turns::Waited::NONE, out);
             }
             (Err((reason, wait)), Mode::ExistingOrNew) => refuse(ticket, hash, reason, wait, out),
+            (Ok(None), _) if self.ask_predecessors(now, &ask, out) => {
+                self.await_predecessors(now, ask, out);
+            }
             // Provisioned ones are made by their target alone.
             (Ok(None), Mode::ExistingOrNew) if ask.key.class == Class::OnDemand => {
                 self.wait(now, ask, out);
@@ -253,28 +285,20 @@ impl Book {
     /// Puts the call in its pool's queue: with a start of its own, or with the hope
     /// for what the pool has.
     fn wait(&mut self, now: Now, ask: Acquire, out: &mut Outputs) {
-        let Acquire { ticket, hash, key, deadline, .. } = ask;
-        let config = self.config;
+        let Acquire { ticket, hash, key, deadline, routed, .. } = ask;
         let pool = self.pools.open(hash, &key);
-        let (waiting, alive) = (pool.queue.len(), pool.is_alive() && config.patience);
-        let patient_until = Some(now + pool.patience(now));
-        let free_mb = self.place.free_mb(key.cpu_class.architecture);
-        let greedy = alive && pool.is_greedy(now, free_mb);
-        let (start, patient_until) = if waiting >= limits::WAITERS_MAX {
-            (Err((Reason::NoCapacity, Span::ZERO)), None)
-        } else if greedy || config.hope(pool, now) > waiting {
-            (Ok(None), patient_until)
+        pool.routed(routed.by);
+        let ahead = pool.queue.len();
+        let source = if ahead >= limits::WAITERS_MAX {
+            Err((Reason::NoCapacity, Span::ZERO))
         } else {
-            match self.begin_start(now, hash, &key, supply::First { ticket }, out) {
-                // Without room for another, what the pool has is the next best.
-                Err((Reason::NoCapacity, _)) if alive => (Ok(None), patient_until),
-                begun => (begun.map(Some), None),
-            }
+            self.source(now, hash, &key, supply::First { ticket }, ahead, out)
         };
-        match start {
-            Ok(start) => {
+        match source {
+            Ok((start, patient_until)) => {
                 self.pools.client_came(pools::client_of(&key));
-                let waiter = Waiter { key: hash, since: now, deadline, patient_until };
+                let waiter =
+                    Waiter { key: hash, since: now, deadline, patient_until, asking: None };
                 self.waiting.add(ticket, waiter);
                 if let Some(pool) = self.pools.get_mut(hash) {
                     pool.queue.push_back(ticket);
@@ -325,9 +349,18 @@ impl Book {
                 Why::CallerDeadline => self.expire_call(now, out),
                 Why::StartOverdue => self.expire_start(now, out),
                 Why::Patience => self.expire_patience(now, out),
+                Why::Handoff => self.handoff_due(now, out),
                 Why::TargetTick => self.tick_targets(now, out),
                 Why::IdleTtl => self.expire_idle(now, out),
             }
+        }
+    }
+
+    fn handoff_due(&mut self, now: Now, out: &mut Outputs) {
+        if let Some((_, hash)) = self.asks.due().filter(|(at, _)| *at <= now) {
+            self.round_over(now, hash, out);
+        } else if let Some((_, hash, asker)) = self.gives.due() {
+            self.give_due(hash, asker, out);
         }
     }
 

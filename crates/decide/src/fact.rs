@@ -3,7 +3,9 @@
 //! nothing, holds no payload and no secret, and is `Copy`: telling one allocates
 //! nothing.
 
-use model::{AccountId, EnvId, Epoch, KeyHash, LeaseId, Reason, Span, WorkerId};
+use model::{
+    AccountId, EnvId, Epoch, KeyHash, LeaseId, ManagerId, Reason, RingVersion, Span, WorkerId,
+};
 
 use crate::book::{StartFailure, StartId, Ticket};
 
@@ -129,6 +131,24 @@ pub enum Fact {
     TargetForgotten {
         key: KeyHash,
         epoch: Epoch,
+    },
+    /// Calls of the key wait for what a predecessor has.
+    HandoffAsked {
+        key: KeyHash,
+        to: ManagerId,
+        by: RingVersion,
+    },
+    /// `served`: all of them got an environment.
+    HandoffEnded {
+        key: KeyHash,
+        took: Span,
+        served: bool,
+    },
+    /// Another manager owns it now.
+    HandedOver {
+        env: EnvId,
+        key: KeyHash,
+        to: ManagerId,
     },
     /// A message about a lease or environment whose turn has passed.
     Stale {

@@ -19,6 +19,7 @@ pub mod book;
 pub mod dice;
 pub mod drain;
 pub mod fact;
+pub mod handoff;
 pub mod place;
 pub mod probe;
 pub mod ring;

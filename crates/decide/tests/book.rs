@@ -102,9 +102,12 @@ impl Desk {
     fn reply(&self, ticket: Ticket) -> Option<Reply> {
         self.out.iter().find_map(|output| match output {
             Output::Reply { ticket: to, reply } => (*to == ticket).then_some(*reply),
-            Output::Start { .. } | Output::Retire { .. } | Output::Report(_) | Output::Fact(_) => {
-                None
-            }
+            Output::Start { .. }
+            | Output::Retire { .. }
+            | Output::Report(_)
+            | Output::Tell { .. }
+            | Output::Transfer { .. }
+            | Output::Fact(_) => None,
         })
     }
 
@@ -126,9 +129,12 @@ impl Desk {
     fn starts(&mut self) -> Vec<(StartId, WorkerId)> {
         let sent = |output: &Output| match output {
             Output::Start { start, worker, .. } => Some((*start, *worker)),
-            Output::Reply { .. } | Output::Retire { .. } | Output::Report(_) | Output::Fact(_) => {
-                None
-            }
+            Output::Reply { .. }
+            | Output::Retire { .. }
+            | Output::Report(_)
+            | Output::Tell { .. }
+            | Output::Transfer { .. }
+            | Output::Fact(_) => None,
         };
         let found: Vec<_> = self.out.iter().filter_map(sent).collect();
         self.out.retain(|output| !matches!(output, Output::Start { .. }));
@@ -138,9 +144,12 @@ impl Desk {
     fn retired(&self) -> Vec<EnvId> {
         let retire = |output: &Output| match output {
             Output::Retire { env, .. } => Some(*env),
-            Output::Reply { .. } | Output::Start { .. } | Output::Report(_) | Output::Fact(_) => {
-                None
-            }
+            Output::Reply { .. }
+            | Output::Start { .. }
+            | Output::Report(_)
+            | Output::Tell { .. }
+            | Output::Transfer { .. }
+            | Output::Fact(_) => None,
         };
         self.out.iter().filter_map(retire).collect()
     }

@@ -72,6 +72,8 @@ impl Desk {
                 Output::Reply { .. }
                 | Output::Retire { .. }
                 | Output::Report(_)
+                | Output::Tell { .. }
+                | Output::Transfer { .. }
                 | Output::Fact(_) => {}
             }
         }
@@ -138,9 +140,12 @@ impl Desk {
     fn answer(&self, ticket: Ticket) -> Option<Reply> {
         self.out.iter().find_map(|output| match output {
             Output::Reply { ticket: to, reply } => (*to == ticket).then_some(*reply),
-            Output::Start { .. } | Output::Retire { .. } | Output::Report(_) | Output::Fact(_) => {
-                None
-            }
+            Output::Start { .. }
+            | Output::Retire { .. }
+            | Output::Report(_)
+            | Output::Tell { .. }
+            | Output::Transfer { .. }
+            | Output::Fact(_) => None,
         })
     }
 
@@ -166,6 +171,8 @@ impl Desk {
             Output::Reply { .. }
             | Output::Start { .. }
             | Output::Retire { .. }
+            | Output::Tell { .. }
+            | Output::Transfer { .. }
             | Output::Fact(_) => None,
         };
         self.out.iter().filter_map(report).collect()
@@ -178,7 +185,9 @@ impl Desk {
             | Output::Reply { .. }
             | Output::Start { .. }
             | Output::Retire { .. }
-            | Output::Report(_) => None,
+            | Output::Report(_)
+            | Output::Tell { .. }
+            | Output::Transfer { .. } => None,
         };
         self.out.iter().filter_map(why).collect()
     }
@@ -187,9 +196,12 @@ impl Desk {
     fn bury(&mut self) {
         let retired = |output: &Output| match output {
             Output::Retire { env, .. } => Some(*env),
-            Output::Reply { .. } | Output::Start { .. } | Output::Report(_) | Output::Fact(_) => {
-                None
-            }
+            Output::Reply { .. }
+            | Output::Start { .. }
+            | Output::Report(_)
+            | Output::Tell { .. }
+            | Output::Transfer { .. }
+            | Output::Fact(_) => None,
         };
         let gone: Vec<EnvId> = self.out.iter().filter_map(retired).collect();
         self.out.clear();

@@ -141,7 +141,10 @@ impl Desk {
                 self.leave(env, leaves);
             }
             Output::Fact(fact) => self.facts.push(fact),
-            Output::Reply { .. } | Output::Report(_) => {}
+            Output::Reply { .. }
+            | Output::Report(_)
+            | Output::Tell { .. }
+            | Output::Transfer { .. } => {}
         }
     }
 

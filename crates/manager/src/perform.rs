@@ -26,6 +26,10 @@ impl Owner {
             Output::Retire { env, worker, epoch } => self.retire(env, worker, epoch),
             // Nobody sets a target yet.
             Output::Report(report) => tracing::debug!(?report, "book"),
+            // Nobody names predecessors yet.
+            Output::Tell { .. } | Output::Transfer { .. } => {
+                tracing::error!(?output, "a handoff that nobody asked for");
+            }
             Output::Fact(fact) => tracing::trace!(?fact, "book"),
         }
     }

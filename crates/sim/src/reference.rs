@@ -130,6 +130,9 @@ impl Reference {
                 }
                 Output::Retire { env, epoch, .. } => self.retire_order(*env, *epoch)?,
                 Output::Report(report) => return Err(format!("{report:?} of no target")),
+                Output::Tell { .. } | Output::Transfer { .. } => {
+                    return Err(format!("{output:?} without predecessors"));
+                }
             }
         }
         self.look_around(now, input)?;
@@ -181,6 +184,9 @@ impl Reference {
             Input::WorkerOffers { .. } | Input::WorkerDrains { .. } | Input::Deadline => {}
             Input::WorkerLost { .. } | Input::Rebuild { .. } => {}
             Input::SetTarget(_) | Input::TenantRules(_) => {}
+            // The fuzzer knows one manager only.
+            Input::Ring { .. } | Input::Hear { .. } | Input::Owned(_) => {}
+            Input::Transferred { .. } | Input::TransferRefused { .. } => {}
         }
     }
 
@@ -260,6 +266,7 @@ impl Reference {
             Fact::TargetSet { .. } | Fact::TargetForgotten { .. } => {}
             // The fuzzer's keys have no tenants.
             Fact::Bound { env, .. } => return Err(format!("{env} was bound")),
+            Fact::HandoffAsked { .. } | Fact::HandoffEnded { .. } | Fact::HandedOver { .. } => {}
         }
         Ok(())
     }

@@ -218,6 +218,8 @@ impl Stage {
                 format!("retire {} on worker {worker}, epoch {epoch}", short(*env))
             }
             Output::Report(report) => format!("{report:?}"),
+            Output::Tell { to, word } => format!("to manager {to} {word:?}"),
+            Output::Transfer { env, to, .. } => format!("transfer {env} to manager {to}"),
             Output::Fact(fact) => {
                 let mut text = format!("{fact:?}");
                 for (hash, name) in &self.names {

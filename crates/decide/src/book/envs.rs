@@ -9,7 +9,8 @@
 //!    │ ▲                 │                    │
 //!    │ └── expired, not started ◀─┘           │
 //!    │ └────────── ended, reusable ◀──────────┘
-//!    └──▶ Leaving ◀── ended, broken or unwanted ; gone from any state
+//!    ├──▶ Leaving ◀── ended, broken or unwanted ; gone from any state
+//!    └──▶ Moving ──▶ another manager's, or idle again
 //! ```
 //!
 //! Lists are links inside the slab: granting, shelving and expiring allocate
@@ -17,7 +18,7 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use model::{EnvId, Epoch, KeyHash, LeaseId, Now, Span, WorkerId};
+use model::{EnvId, Epoch, KeyHash, LeaseId, ManagerId, Now, Span, WorkerId};
 
 /// Environments of one book; at the bound a start is refused for capacity.
 pub(super) const ENVS_MAX: usize = 1 << 24;
@@ -42,8 +43,18 @@ pub(super) enum State {
         since: Now,
     },
     Leaving,
+    /// The worker was asked to make another manager its owner.
+    Moving {
+        to: ManagerId,
+    },
     /// New, or its lease just ended: in no list, about to be settled.
     Between,
+}
+
+impl State {
+    pub(super) fn is_moving(self) -> bool {
+        matches!(self, State::Moving { .. })
+    }
 }
 
 /// The lease of an entry on which none can be told about any more.
@@ -65,6 +76,8 @@ pub(super) struct Entry {
     kept: bool,
     /// It was granted to some call, so that it is nobody else's to bind (A9).
     pub(super) served: bool,
+    /// Taken from another manager, from which more word of it may come.
+    pub(super) taken: bool,
     /// Place in the line of its state (idle or granted), oldest first.
     line: Links,
     /// Which of the idle lines.
@@ -191,6 +204,7 @@ impl Envs {
             unwanted: entry.unwanted,
             kept: entry.kept,
             served: false,
+            taken: false,
             line: UNLINKED,
             idle_line: 0,
             shelf: UNLINKED,
@@ -304,6 +318,11 @@ impl Envs {
         self.set_state(seat, State::Between);
     }
 
+    pub(super) fn depart(&mut self, seat: Seat, shelf: &mut List, to: ManagerId) {
+        self.leave_lists(seat, shelf);
+        self.set_state(seat, State::Moving { to });
+    }
+
     pub(super) fn leave(&mut self, seat: Seat, shelf: &mut List) {
         self.leave_lists(seat, shelf);
         self.set_state(seat, State::Leaving);
@@ -323,7 +342,8 @@ impl Envs {
     pub(super) fn idle_since(&self, seat: Seat) -> Option<Now> {
         match self.get(seat)?.state {
             State::Idle { since } => Some(since),
-            State::Granted { .. } | State::Running { .. } | State::Leaving | State::Between => None,
+            State::Granted { .. } | State::Running { .. } => None,
+            State::Leaving | State::Moving { .. } | State::Between => None,
         }
     }
 
@@ -344,7 +364,8 @@ impl Envs {
         let seat = self.granted.first()?;
         match self.get(seat)?.state {
             State::Granted { since } => Some((seat, since)),
-            State::Idle { .. } | State::Running { .. } | State::Leaving | State::Between => None,
+            State::Idle { .. } | State::Running { .. } => None,
+            State::Leaving | State::Moving { .. } | State::Between => None,
         }
     }
 
@@ -372,7 +393,9 @@ impl Envs {
                 self.unlink(&mut granted, seat, Via::Line);
                 self.granted = granted;
             }
-            Some(State::Running { .. } | State::Leaving | State::Between) | None => {}
+            Some(State::Running { .. } | State::Leaving | State::Moving { .. })
+            | Some(State::Between)
+            | None => {}
         }
     }
 

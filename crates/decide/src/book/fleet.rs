@@ -63,7 +63,7 @@ impl Book {
                     self.retire(*seat, RetireWhy::Drained, now.since(since), out);
                 }
                 State::Granted { .. } | State::Running { .. } => {}
-                State::Leaving | State::Between => {}
+                State::Leaving | State::Moving { .. } | State::Between => {}
             }
         }
     }
@@ -81,7 +81,7 @@ impl Book {
         let listed: BTreeSet<EnvId> = records.iter().map(|record| record.env).collect();
         for env in self.env_ids_on(worker) {
             if !listed.contains(&env) {
-                self.gone(now, env, out);
+                self.lose(now, env, out);
             }
         }
         for record in records {
@@ -93,15 +93,27 @@ impl Book {
     }
 
     fn believe(&mut self, now: Now, seat: Seat, record: &EnvRecord, out: &mut Outputs) {
-        if let Some(entry) = self.envs.get_mut(seat) {
-            entry.epoch = entry.epoch.max(record.epoch);
-        }
+        let Some(entry) = self.envs.get_mut(seat) else { return };
+        entry.epoch = entry.epoch.max(record.epoch);
+        let moving = entry.state.is_moving();
         if !self.learn_tenant(now, seat, &record.key, out) {
             self.send_away(now, &[seat], out);
         }
+        // The order to move it, or the answer, may have been lost: should it have
+        // moved after all, the worker says so.
+        if moving {
+            self.stays(now, seat, out);
+            self.settle(now, seat, false, out);
+        }
     }
 
-    fn adopt(&mut self, now: Now, worker: WorkerId, record: &EnvRecord, out: &mut Outputs) {
+    pub(super) fn adopt(
+        &mut self,
+        now: Now,
+        worker: WorkerId,
+        record: &EnvRecord,
+        out: &mut Outputs,
+    ) {
         let hash = record.key.hash();
         self.pools.open(hash, &record.key);
         let entry = NewEntry {

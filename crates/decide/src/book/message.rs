@@ -4,11 +4,16 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use model::{
-    AccountId, AffinityAnswer, AffinityAsk, AtCap, EnvId, Epoch, FunctionName, KeyHash, LeaseId,
-    Now, PoolKey, Reason, RingVersion, Span, VersionId, WorkerId,
+    AccountId, AffinityAnswer, AffinityAsk, AtCap, Attrs, EnvId, Epoch, FunctionName, KeyHash,
+    LeaseId, ManagerId, Now, PoolKey, Reason, RingVersion, Span, VersionId, WorkerId,
 };
 
-use crate::{fact::Fact, place::Capacity, ring::Preds};
+use crate::{
+    fact::Fact,
+    handoff::{Moved, Word},
+    place::Capacity,
+    ring::Preds,
+};
 
 /// One question of one caller, named by the shell. Unique while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,6 +169,29 @@ pub enum Input {
     /// From the provisioning controller. A lower epoch than the known one is ignored
     /// (I6); the answer is a `Report` with the epoch in force.
     SetTarget(Target),
+    /// A ring version was published: what it says holds for the keys that it decides.
+    Ring {
+        v: RingVersion,
+        attrs: Attrs,
+    },
+    /// Another manager, about a handoff.
+    Hear {
+        from: ManagerId,
+        word: Word,
+    },
+    /// The worker: an environment of another manager is this one's now.
+    Owned(Moved),
+    /// The worker made the change of owner; it counts from this epoch.
+    Transferred {
+        env: EnvId,
+        epoch: Epoch,
+    },
+    /// The worker did not make it: the environment is not free, or its epoch is the
+    /// one told here.
+    TransferRefused {
+        env: EnvId,
+        epoch: Epoch,
+    },
     /// The instant of `deadline()` has come, or may have.
     Deadline,
 }
@@ -264,6 +292,20 @@ pub enum Output {
     },
     /// To the provisioning controller.
     Report(TargetReport),
+    /// To another manager, about a handoff.
+    Tell {
+        to: ManagerId,
+        word: Word,
+    },
+    /// Make another manager the owner, if the environment is free and no epoch above
+    /// this one was seen; answer with `Transferred` or `TransferRefused`. Grants of
+    /// this epoch and below are refused from then on (I5).
+    Transfer {
+        env: EnvId,
+        worker: WorkerId,
+        epoch: Epoch,
+        to: ManagerId,
+    },
     Fact(Fact),
 }
 
@@ -278,6 +320,8 @@ pub enum Why {
     StartOverdue,
     /// A call has hoped long enough for an environment of others.
     Patience,
+    /// Predecessors were asked long enough, or an asker has waited long enough.
+    Handoff,
     /// Targets are looked at: reports, retries, drains.
     TargetTick,
     IdleTtl,

@@ -3,16 +3,18 @@
 //! an entry, a waiting call or a start.
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use model::{AccountId, Class, KeyHash, Now, PoolKey, Span};
+use model::{AccountId, Class, KeyHash, ManagerId, Now, PoolKey, RingVersion, Span};
 
 use super::{
     envs::List,
     message::{Load, Ticket},
 };
+use crate::handoff::Heirs;
 
 /// What a run is taken to last before the first has ended.
 const RUN_UNKNOWN: Span = Span::secs(10);
@@ -51,6 +53,12 @@ pub(super) struct Pool {
     /// Granted or running.
     pub(super) busy: u32,
     pub(super) leaving: u32,
+    /// On their way to another manager.
+    pub(super) moving: u32,
+    /// The newest ring version that sent a call of the key here.
+    pub(super) by: RingVersion,
+    /// The key's owners in a newer version that have asked for environments.
+    pub(super) heirs: Option<Box<Heirs>>,
     starting: u32,
     /// Since when starts are open and none of them has ended.
     quiet_since: Now,
@@ -69,6 +77,9 @@ impl Pool {
             queue: VecDeque::new(),
             busy: 0,
             leaving: 0,
+            moving: 0,
+            by: RingVersion(0),
+            heirs: None,
             starting: 0,
             quiet_since: Now(0),
             started_sum: 0,
@@ -84,6 +95,18 @@ impl Pool {
 
     pub(super) fn client(&self) -> Option<AccountId> {
         client_of(&self.key)
+    }
+
+    /// A call came by this version: heirs by older ones have lost the key again.
+    pub(super) fn routed(&mut self, by: RingVersion) {
+        self.by = self.by.max(by);
+        if self.heirs.as_ref().is_some_and(|heirs| heirs.by() < by) {
+            self.heirs = None;
+        }
+    }
+
+    pub(super) fn next_heir(&mut self) -> Option<ManagerId> {
+        self.heirs.as_mut()?.next()
     }
 
     pub(super) fn starting(&self) -> usize {
@@ -159,7 +182,7 @@ impl Pool {
     }
 
     fn is_empty(&self) -> bool {
-        let entries = self.shelf.len() + self.busy + self.leaving + self.starting;
+        let entries = self.shelf.len() + self.busy + self.leaving + self.moving + self.starting;
         entries == 0 && self.queue.is_empty()
     }
 }

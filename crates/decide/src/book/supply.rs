@@ -35,6 +35,33 @@ pub(super) struct First {
 type Refusal = (Reason, Span);
 
 impl Book {
+    /// What a call with `ahead` calls before it waits for: a start of its own, or,
+    /// until the instant told, what the pool has.
+    pub(super) fn source(
+        &mut self,
+        now: Now,
+        hash: KeyHash,
+        key: &Arc<PoolKey>,
+        first: First,
+        ahead: usize,
+        out: &mut Outputs,
+    ) -> Result<(Option<StartId>, Option<Now>), Refusal> {
+        let config = self.config;
+        let pool = self.pools.open(hash, key);
+        let alive = pool.is_alive() && config.patience;
+        let patient_until = Some(now + pool.patience(now));
+        let free_mb = self.place.free_mb(key.cpu_class.architecture);
+        let greedy = alive && pool.is_greedy(now, free_mb);
+        if greedy || config.hope(pool, now) > ahead {
+            return Ok((None, patient_until));
+        }
+        match self.begin_start(now, hash, key, first, out) {
+            // Without room for another, what the pool has is the next best.
+            Err((Reason::NoCapacity, _)) if alive => Ok((None, patient_until)),
+            begun => begun.map(|start| (Some(start), None)),
+        }
+    }
+
     pub(super) fn begin_start(
         &mut self,
         now: Now,
@@ -116,7 +143,7 @@ impl Book {
             let since = match self.envs.get(seat).map(|entry| entry.state) {
                 Some(State::Idle { since }) => since,
                 Some(State::Granted { .. } | State::Running { .. } | State::Leaving)
-                | Some(State::Between)
+                | Some(State::Moving { .. } | State::Between)
                 | None => continue,
             };
             self.retire(seat, RetireWhy::Evicted, now.since(since), out);
@@ -328,7 +355,8 @@ impl Book {
 
     /// Starts what a pool lacks after it lost an environment or a start.
     pub(super) fn feed(&mut self, now: Now, hash: KeyHash, out: &mut Outputs) {
-        loop {
+        // Calls that wait for predecessors get their starts when those have none.
+        while !self.asks.is_open(hash) {
             let Some(pool) = self.pools.get(hash) else { return };
             let at = self.config.hope(pool, now);
             let (Some(ticket), key) = (pool.queue.get(at).copied(), Arc::clone(&pool.key)) else {

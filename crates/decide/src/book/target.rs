@@ -172,6 +172,21 @@ impl Targets {
         }
     }
 
+    /// An environment of the key goes to another manager, or stays after all: what
+    /// was asked for goes with it, or it would be made again here.
+    pub(super) fn moves(
+        &mut self,
+        now: Now,
+        drain_after: Span,
+        hash: Option<KeyHash>,
+        change: i32,
+    ) {
+        if let Some(target) = hash.and_then(|hash| self.of.get_mut(&hash)) {
+            let share = target.wanted.share().saturating_add_signed(change);
+            target.wanted.set(now, share, drain_after);
+        }
+    }
+
     /// Its function or version goes away: nothing is made for it any more, whatever
     /// the controller still believes.
     pub(super) fn withdraw(&mut self, now: Now, drain_after: Span, whose: &Whose) {

@@ -69,10 +69,13 @@ impl Book {
             self.drop_spare_starts(key, out);
         } else if unwanted {
             self.retire(seat, RetireWhy::Drained, Span::ZERO, out);
+        } else if let Some(heir) = pool.next_heir() {
+            self.send_over(now, seat, heir, out);
         } else if !self.bind_to_waiting(now, seat, fresh, out)
             && let Some(pool) = self.pools.get_mut(key)
         {
-            let ttl = self.config.idle_ttl_of(&pool.key);
+            let attrs = self.settings.of(pool.by);
+            let ttl = self.config.idle_ttl_of(&pool.key, attrs);
             self.envs.shelve(seat, &mut pool.shelf, now, ttl);
             out.push(Output::Fact(Fact::Shelved { env, key }));
         }
@@ -88,6 +91,13 @@ impl Book {
             // The lease had expired and nobody else got the environment since: the
             // worker is the authority on what runs.
             State::Idle { .. } => {
+                self.leases.returned -= 1;
+                self.leases.started += 1;
+                self.client_back(seat);
+            }
+            // As above; the worker refuses the transfer that it was asked for.
+            State::Moving { .. } => {
+                self.stays(now, seat, out);
                 self.leases.returned -= 1;
                 self.leases.started += 1;
                 self.client_back(seat);
@@ -131,7 +141,7 @@ impl Book {
             // The worker said that it runs, and will say when it ends.
             (State::Running { .. }, Outcome::NotStarted)
             | (State::Idle { .. }, Outcome::Reusable | Outcome::NotStarted)
-            | (State::Leaving | State::Between, _) => {
+            | (State::Leaving | State::Moving { .. } | State::Between, _) => {
                 out.push(Output::Fact(Fact::Stale { env: Some(env), lease: Some(lease) }));
             }
         }
@@ -158,11 +168,21 @@ impl Book {
                 entry.epoch = epoch.next();
                 out.push(Output::Retire { env, worker, epoch: epoch.next() });
             }
-            State::Idle { .. } | State::Between => out.push(stale),
+            State::Idle { .. } | State::Moving { .. } | State::Between => out.push(stale),
         }
     }
 
+    /// The worker's word that it exists no more.
     pub(super) fn gone(&mut self, now: Now, env: EnvId, out: &mut Outputs) {
+        // An offer of it may still be on the way, if there is one at all.
+        let seat = self.envs.seat_of(env);
+        if seat.and_then(|seat| self.envs.get(seat)).is_none_or(|entry| entry.taken) {
+            self.departed.gone(env);
+        }
+        self.lose(now, env, out);
+    }
+
+    pub(super) fn lose(&mut self, now: Now, env: EnvId, out: &mut Outputs) {
         let Some(seat) = self.envs.seat_of(env) else {
             return out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
         };
@@ -212,6 +232,7 @@ impl Book {
         match state {
             State::Granted { .. } => self.end_unstarted(seat, false, out),
             State::Running { since } => self.end_run(seat, state, since, now, out),
+            State::Moving { .. } => self.stays(now, seat, out),
             State::Idle { .. } | State::Leaving | State::Between => {}
         }
         let key = self.envs.get(seat)?.key;

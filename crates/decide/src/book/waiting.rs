@@ -6,7 +6,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use model::{KeyHash, Now};
 
-use super::message::Ticket;
+use super::message::{Mode, Ticket};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiter {
@@ -16,6 +16,8 @@ pub(super) struct Waiter {
     /// When it has hoped long enough for others' environments; None where a start
     /// was begun for it.
     pub(super) patient_until: Option<Now>,
+    /// While it waits for predecessors: what it wants when they have nothing.
+    pub(super) asking: Option<Mode>,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +49,11 @@ impl Waiting {
             self.hopes.remove(&(before, ticket));
         }
         self.hopes.extend(until.map(|until| (until, ticket)));
+    }
+
+    /// The predecessors have nothing for it; None where it did not wait for them.
+    pub(super) fn asked_in_vain(&mut self, ticket: Ticket) -> Option<Mode> {
+        self.tickets.get_mut(&ticket)?.asking.take()
     }
 
     pub(super) fn next_impatient(&self) -> Option<(Now, Ticket)> {

@@ -67,6 +67,9 @@ impl World<'_> {
             }
             // Nobody in this world sets a target.
             Output::Report(_) => {}
+            Output::Tell { .. } | Output::Transfer { .. } => {
+                unreachable!("all managers are of one ring version")
+            }
             Output::Fact(fact) => {
                 self.tally.fact(&fact);
                 self.log.line(self.now, format_args!("manager {at} {fact:?}"));

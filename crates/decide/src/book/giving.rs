@@ -1,0 +1,136 @@
+//! The predecessor's side of a handoff: idle environments go to the key's new owner
+//! once their worker has said so, busy ones when they are idle and nobody here waits
+//! for them. Invariant: an entry that is `Moving` is granted to nobody, and leaves
+//! that state by the worker's word only.
+
+use model::{EnvId, Epoch, KeyHash, ManagerId, Now};
+
+use super::{
+    Book,
+    envs::{Seat, State},
+    message::{EnvRecord, Output, Outputs},
+};
+use crate::{
+    fact::Fact,
+    handoff::{Ask, Given, Moved, Word},
+};
+
+impl Book {
+    pub(super) fn give(&mut self, now: Now, asker: ManagerId, ask: Ask, out: &mut Outputs) {
+        let hash = ask.hash;
+        let answer = |given| Output::Tell { to: asker, word: Word::Answer { hash, given } };
+        if !self.gives.admits(now, asker) {
+            return out.push(answer(Given::Busy));
+        }
+        if self.gives.is_open(hash, asker) {
+            return out.push(answer(Given::Empty));
+        }
+        let Some(pool) = self.pools.get_mut(hash).filter(|pool| pool.by <= ask.by) else {
+            return out.push(answer(Given::Empty));
+        };
+        let (idle, busy) = (pool.shelf.len(), pool.busy);
+        let share = pool.heirs.get_or_insert_default().share(asker, &ask, idle, busy);
+        if share == 0 {
+            return out.push(answer(Given::Empty));
+        }
+        self.gives.begin(now, hash, asker, share, idle > share);
+        for _ in 0..share {
+            let Some(seat) = self.pools.get(hash).and_then(|pool| pool.shelf.first()) else {
+                break;
+            };
+            self.send_over(now, seat, asker, out);
+        }
+    }
+
+    /// Asks the worker to make somebody else the owner.
+    pub(super) fn send_over(&mut self, now: Now, seat: Seat, to: ManagerId, out: &mut Outputs) {
+        let Some(entry) = self.envs.get(seat) else { return };
+        let (env, worker, epoch) = (entry.env, entry.worker, entry.epoch);
+        let Some(pool) = self.pools.get_mut(entry.key) else { return };
+        self.envs.depart(seat, &mut pool.shelf, to);
+        pool.moving += 1;
+        let hash = self.envs.get(seat).map(|entry| entry.key);
+        self.targets.moves(now, self.config.drain_after, hash, -1);
+        out.push(Output::Transfer { env, worker, epoch, to });
+    }
+
+    /// The worker counts from `epoch` now, for another manager: whatever this book
+    /// thought, the environment is not its own any more.
+    pub(super) fn transferred(&mut self, now: Now, env: EnvId, epoch: Epoch, out: &mut Outputs) {
+        let Some(seat) = self.envs.seat_of(env) else {
+            return out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
+        };
+        let Some(entry) = self.envs.get(seat) else { return };
+        let (hash, worker, state) = (entry.key, entry.worker, entry.state);
+        let key = self.pools.get(hash).map(|pool| alloc::sync::Arc::clone(&pool.key));
+        if state.is_moving() {
+            // Its question is settled below, with the record.
+            self.stop_moving(seat, hash);
+        } else {
+            self.targets.moves(now, self.config.drain_after, Some(hash), -1);
+        }
+        self.remove(now, seat, out);
+        self.departed.moved(env, epoch);
+        if let (State::Moving { to }, Some(key)) = (state, key) {
+            out.push(Output::Fact(Fact::HandedOver { env, key: hash, to }));
+            let moved = Moved { worker, record: EnvRecord { env, key, epoch, busy: false } };
+            let (given, late) = self.gives.settled(hash, to, Some(moved));
+            self.answer(hash, to, given, out);
+            let offer = late.map(|moved| Output::Tell { to, word: Word::Offer(moved) });
+            out.extend(offer);
+        }
+        self.feed(now, hash, out);
+        self.place_waiting(now, out);
+        self.pools.close_if_empty(hash);
+    }
+
+    /// The worker refused: its epoch is higher, or the environment is not free. What
+    /// else it is, it says in other messages.
+    pub(super) fn transfer_refused(
+        &mut self,
+        now: Now,
+        env: EnvId,
+        epoch: Epoch,
+        out: &mut Outputs,
+    ) {
+        let stale = Output::Fact(Fact::Stale { env: Some(env), lease: None });
+        let Some(seat) = self.envs.seat_of(env) else { return out.push(stale) };
+        let Some(entry) = self.envs.get_mut(seat) else { return };
+        entry.epoch = entry.epoch.max(epoch);
+        if entry.state.is_moving() {
+            self.stays(now, seat, out);
+            self.settle(now, seat, false, out);
+        } else {
+            out.push(stale);
+        }
+    }
+
+    /// An entry that was to move is this book's own still: it is in no list, and no
+    /// question waits for it.
+    pub(super) fn stays(&mut self, now: Now, seat: Seat, out: &mut Outputs) {
+        let Some(entry) = self.envs.get(seat) else { return };
+        let State::Moving { to } = entry.state else { return };
+        let hash = entry.key;
+        self.stop_moving(seat, hash);
+        self.targets.moves(now, self.config.drain_after, Some(hash), 1);
+        let (given, _) = self.gives.settled(hash, to, None);
+        self.answer(hash, to, given, out);
+    }
+
+    /// A question has waited long enough for workers.
+    pub(super) fn give_due(&mut self, hash: KeyHash, asker: ManagerId, out: &mut Outputs) {
+        let given = self.gives.end(hash, asker);
+        self.answer(hash, asker, given, out);
+    }
+
+    fn answer(&self, hash: KeyHash, to: ManagerId, given: Option<Given>, out: &mut Outputs) {
+        let word = given.map(|given| Word::Answer { hash, given });
+        out.extend(word.map(|word| Output::Tell { to, word }));
+    }
+
+    fn stop_moving(&mut self, seat: Seat, hash: KeyHash) {
+        let Some(pool) = self.pools.get_mut(hash) else { return };
+        self.envs.between(seat, &mut pool.shelf);
+        pool.moving -= 1;
+    }
+}
