@@ -7,6 +7,7 @@
 pub mod body;
 pub mod clock;
 pub mod entropy;
+pub mod limits;
 pub mod listen;
 pub mod tasks;
 pub mod telemetry;

@@ -3,7 +3,7 @@
 
 use std::{io, net::SocketAddr};
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 /// Connections that wait to be accepted; the kernel makes further ones retry.
 const BACKLOG: u32 = 1_024;
@@ -35,10 +35,22 @@ pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 let _ = stream.set_nodelay(true);
                 return (stream, peer);
             }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
+            Err(error) => recover(&error).await,
         }
     }
+}
+
+/// As `accept`, for processes of one host.
+pub async fn accept_unix(listener: &UnixListener) -> UnixStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => recover(&error).await,
+        }
+    }
+}
+
+async fn recover(error: &io::Error) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
 }

@@ -1,16 +1,47 @@
-//! Calls between roles. A role owns an `Inbox`; others hold `Caller`s. Here both
-//! ends are in one process and a call moves pointers; the messages are those of
-//! `wire`, so that a connection can take the channel's place.
+//! Calls between roles. A role owns an `Inbox`; others hold `Caller`s. Where both ends
+//! are in one process, a call moves pointers; elsewhere it goes over a connection
+//! (`Exchange`), with the messages of `wire` as they are. Roles see no difference but
+//! `Unreachable`.
+//!
+//! What one sender sends arrives in the order in which it was sent, calls and notes
+//! alike, until a connection breaks: what was under way then is lost, and never sent
+//! again by the transport (I8). A role never waits for a body in the loop that empties
+//! its inbox: the body's pieces may be behind further mail.
+
+mod address;
+mod driver;
+mod exchange;
+mod incoming;
+mod link;
+mod network;
+mod outgoing;
+mod remote;
+mod serving;
+mod simulated;
+#[cfg(test)]
+mod tests;
 
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
+use bytes::{Bytes, BytesMut};
 use model::limits;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{mpsc, oneshot};
+use wire::codec::{self, Undecodable, Unencodable};
 
+pub(crate) use self::incoming::Room;
+pub use self::{
+    address::{Address, BadAddress},
+    exchange::{Exchange, NameTaken, Peers},
+    network::{ListenFailed, Network, Simulated},
+    remote::{Contact, Contacts},
+};
+use self::{remote::Remote, serving::Answering};
 use crate::body::Body;
 
 /// What arrives at a role: a call that wants an answer, or a note that does not.
@@ -30,25 +61,51 @@ pub struct Call<Q, A> {
 
 /// The way back to the caller. Dropping it tells the caller that nobody answers.
 #[derive(Debug)]
-pub struct Reply<A>(oneshot::Sender<(A, Body)>);
+pub struct Reply<A>(Back<A>);
+
+#[derive(Debug)]
+enum Back<A> {
+    Here(oneshot::Sender<(A, Body)>),
+    There(Answering<A>),
+}
 
 impl<A> Reply<A> {
+    fn there(answering: Answering<A>) -> Reply<A> {
+        Reply(Back::There(answering))
+    }
+
     /// A caller that has gone away is no error: its answer has no reader.
     pub fn send(self, answer: A) {
         self.send_with(answer, Body::Empty);
     }
 
     pub fn send_with(self, answer: A, body: Body) {
-        let _ = self.0.send((answer, body));
+        match self.0 {
+            Back::Here(sender) => drop(sender.send((answer, body))),
+            Back::There(answering) => drop(answering.send(answer, body)),
+        }
     }
 
-    /// For answers that give something: back it comes where nobody takes it.
+    /// For answers that give something: back it comes where nobody takes it. Over a
+    /// connection that cannot be known while it stands: what it loses is found again
+    /// by the term of the lease.
     pub fn offer(self, answer: A) -> Result<(), A> {
-        self.0.send((answer, Body::Empty)).map_err(|(answer, _)| answer)
+        match self.0 {
+            Back::Here(sender) => sender.send((answer, Body::Empty)).map_err(|(answer, _)| answer),
+            Back::There(answering) => answering.send(answer, Body::Empty),
+        }
+    }
+
+    /// The member that asks, where it is in another process.
+    pub fn peer(&self) -> Option<&str> {
+        match &self.0 {
+            Back::Here(_) => None,
+            Back::There(answering) => Some(answering.peer()),
+        }
     }
 }
 
-/// The role at the other end has stopped.
+/// The role at the other end has stopped, or there is no way to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {0} does not answer")]
 pub struct Unreachable(pub &'static str);
@@ -57,7 +114,13 @@ pub struct Unreachable(pub &'static str);
 #[derive(Debug)]
 pub struct Pending<A> {
     role: &'static str,
-    answer: oneshot::Receiver<(A, Body)>,
+    answer: Awaited<A>,
+}
+
+#[derive(Debug)]
+enum Awaited<A> {
+    Here(oneshot::Receiver<(A, Body)>),
+    There { answer: oneshot::Receiver<(Bytes, Body)>, decode: Decode<A> },
 }
 
 impl<A> Future for Pending<A> {
@@ -65,19 +128,64 @@ impl<A> Future for Pending<A> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let role = self.role;
-        Pin::new(&mut self.answer).poll(context).map_err(|_| Unreachable(role))
+        match &mut self.answer {
+            Awaited::Here(answer) => Pin::new(answer).poll(context).map_err(|_| Unreachable(role)),
+            Awaited::There { answer, decode } => {
+                let answered = ready!(Pin::new(answer).poll(context));
+                let (message, body) = answered.map_err(|_| Unreachable(role))?;
+                let answer = decode(&message).map_err(|error| {
+                    tracing::error!(role, %error, "an answer cannot be read");
+                    Unreachable(role)
+                })?;
+                Poll::Ready(Ok((answer, body)))
+            }
+        }
+    }
+}
+
+type Encode<T> = fn(&T, &mut BytesMut) -> Result<(), Unencodable>;
+type Decode<T> = fn(&[u8]) -> Result<T, Undecodable>;
+
+/// How the end that asks writes and reads a role's messages.
+#[derive(Debug)]
+struct Tongue<Q, A, N> {
+    call: Encode<Q>,
+    note: Encode<N>,
+    answer: Decode<A>,
+}
+
+impl<Q: Serialize, A: DeserializeOwned, N: Serialize> Tongue<Q, A, N> {
+    const NEW: Self =
+        Tongue { call: codec::encode::<Q>, note: codec::encode::<N>, answer: codec::decode::<A> };
+}
+
+impl<Q, A, N> Copy for Tongue<Q, A, N> {}
+
+impl<Q, A, N> Clone for Tongue<Q, A, N> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
 
 #[derive(Debug)]
 pub struct Caller<Q, A, N> {
     role: &'static str,
-    sender: mpsc::Sender<Mail<Q, A, N>>,
+    way: Way<Q, A, N>,
+}
+
+#[derive(Debug)]
+enum Way<Q, A, N> {
+    Here(mpsc::Sender<Mail<Q, A, N>>),
+    There(Arc<Remote>, Tongue<Q, A, N>),
 }
 
 impl<Q, A, N> Clone for Caller<Q, A, N> {
     fn clone(&self) -> Self {
-        Caller { role: self.role, sender: self.sender.clone() }
+        let way = match &self.way {
+            Way::Here(sender) => Way::Here(sender.clone()),
+            Way::There(remote, tongue) => Way::There(Arc::clone(remote), *tongue),
+        };
+        Caller { role: self.role, way }
     }
 }
 
@@ -90,31 +198,76 @@ impl<Q, A, N> Caller<Q, A, N> {
         self.send(message, body).await?.await
     }
 
-    /// Hands the call over; the answer is waited for apart from that.
+    /// Hands the call over; the answer is waited for apart from that. To another
+    /// process it waits for one attempt to connect, where there is no connection.
     pub async fn send(&self, message: Q, body: Body) -> Result<Pending<A>, Unreachable> {
-        let (reply, answer) = oneshot::channel();
-        let call = Call { message, body, reply: Reply(reply) };
-        self.sender.send(Mail::Call(call)).await.map_err(|_| Unreachable(self.role))?;
+        let unreachable = Unreachable(self.role);
+        let answer = match &self.way {
+            Way::Here(sender) => {
+                let (reply, answer) = oneshot::channel();
+                let call = Call { message, body, reply: Reply(Back::Here(reply)) };
+                sender.send(Mail::Call(call)).await.map_err(|_| unreachable)?;
+                Awaited::Here(answer)
+            }
+            Way::There(remote, tongue) => {
+                let link = remote.link().await.ok_or(unreachable)?;
+                let write = |out: &mut BytesMut| (tongue.call)(&message, out);
+                let answer = link.call(write, body).await.map_err(|_| unreachable)?;
+                Awaited::There { answer, decode: tongue.answer }
+            }
+        };
         Ok(Pending { role: self.role, answer })
     }
 
-    /// Waits only while the other end's queue is full.
+    /// Waits only while the other end's queue is full, or as `send` for a connection.
+    /// Over a connection, what was accepted may still be lost with it.
     pub async fn note(&self, note: N) -> Result<(), Unreachable> {
-        self.sender.send(Mail::Note(note)).await.map_err(|_| Unreachable(self.role))
+        let unreachable = Unreachable(self.role);
+        match &self.way {
+            Way::Here(sender) => sender.send(Mail::Note(note)).await.map_err(|_| unreachable),
+            Way::There(remote, tongue) => {
+                let link = remote.link().await.ok_or(unreachable)?;
+                let write = |out: &mut BytesMut| (tongue.note)(&note, out);
+                link.note(write).await.map_err(|_| unreachable)
+            }
+        }
     }
 
-    /// Until the other end is gone. A role in the same process lives as long as it.
+    /// Until the other end is gone, or the connection that leads there now; at once
+    /// where there is none. Whoever must not miss one that came and went uses
+    /// `contacts`.
     pub async fn broken(&self) {
-        self.sender.closed().await;
+        match &self.way {
+            Way::Here(sender) => sender.closed().await,
+            Way::There(remote, _) => remote.broken().await,
+        }
     }
 
     /// For owners that must not wait, such as destructors: the note, if the
-    /// queue is full or gone.
+    /// queue is full or gone, or there is no connection just now.
     pub fn try_note(&self, note: N) -> Result<(), N> {
-        self.sender.try_send(Mail::Note(note)).map_err(|refused| match refused.into_inner() {
-            Mail::Note(note) => note,
-            Mail::Call(_) => unreachable!("a note was sent"),
-        })
+        match &self.way {
+            Way::Here(sender) => {
+                sender.try_send(Mail::Note(note)).map_err(|refused| match refused.into_inner() {
+                    Mail::Note(note) => note,
+                    Mail::Call(_) => unreachable!("a note was sent"),
+                })
+            }
+            Way::There(remote, tongue) => {
+                let Some(link) = remote.link_now() else { return Err(note) };
+                link.try_note(|out| (tongue.note)(&note, out)).map_err(|_| note)
+            }
+        }
+    }
+
+    /// When there is a connection to the role, anew each time: what was said before
+    /// may be lost, and whoever builds on it asks again. Asks for a connection. A role
+    /// in this process is connected from the start.
+    pub fn contacts(&self) -> Contacts {
+        match &self.way {
+            Way::Here(_) => Contacts::always(),
+            Way::There(remote, _) => remote.contacts(),
+        }
     }
 }
 
@@ -137,37 +290,5 @@ impl<Q, A, N> Inbox<Q, A, N> {
 /// A role's two ends, named for errors.
 pub fn in_process<Q, A, N>(role: &'static str) -> (Caller<Q, A, N>, Inbox<Q, A, N>) {
     let (sender, receiver) = mpsc::channel(limits::ROLE_QUEUE_MAX);
-    (Caller { role, sender }, Inbox { receiver })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_answer_comes_back_with_its_body() {
-        let (caller, mut inbox) = in_process::<u32, u32, ()>("doubler");
-        let server = async {
-            while let Some(Mail::Call(call)) = inbox.next().await {
-                call.reply.send_with(call.message * 2, call.body);
-            }
-        };
-        let client = async move {
-            let (answer, body) = caller.call_with(21, Body::Whole("x".into())).await.unwrap();
-            (answer, body.collect(1).await.unwrap())
-        };
-        let ((), (answer, body)) = tokio::join!(server, client);
-        assert_eq!((answer, &body[..]), (42, &b"x"[..]));
-    }
-
-    #[tokio::test]
-    async fn a_stopped_role_is_an_error_and_no_hang() {
-        let (caller, inbox) = in_process::<(), (), ()>("manager");
-        drop(inbox);
-        assert_eq!(caller.call(()).await, Err(Unreachable("manager")));
-        let (caller, mut inbox) = in_process::<(), (), ()>("manager");
-        let dropped = async { drop(inbox.next().await) };
-        let (answer, ()) = tokio::join!(caller.call(()), dropped);
-        assert_eq!(answer, Err(Unreachable("manager")));
-    }
+    (Caller { role, way: Way::Here(sender) }, Inbox { receiver })
 }

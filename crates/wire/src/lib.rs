@@ -5,6 +5,8 @@
 //! `platform::transport`; what it means is the business of the role that gets it.
 #![forbid(unsafe_code)]
 
+pub mod codec;
 pub mod control;
+pub mod frame;
 pub mod manager;
 pub mod worker;

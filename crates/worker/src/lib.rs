@@ -6,6 +6,7 @@
 //! HTTP API. Its start and its mailbox are all that others see.
 #![forbid(unsafe_code)]
 
+mod binding;
 mod channel;
 mod code;
 mod environment;

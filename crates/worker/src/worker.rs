@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use model::{EnvId, Epoch, ManagerId, PoolKey, WorkerId, check_invariant, invariant};
+use model::{EnvId, Epoch, ManagerId, WorkerId, check_invariant, invariant};
 use platform::{Call, Mail, TaskKind};
 use tokio::sync::mpsc;
 use wire::{
@@ -14,7 +14,9 @@ use wire::{
     },
 };
 
-use crate::{WorkerInbox, environment::Command, room::Room, start::Host, tenure::Tenure};
+use crate::{
+    WorkerInbox, binding::Binding, environment::Command, room::Room, start::Host, tenure::Tenure,
+};
 
 /// Commands waiting for one environment. Calls come one at a time (I1), so more
 /// than a few mean a confused manager: they are refused as busy.
@@ -36,7 +38,7 @@ pub(crate) struct Owner {
 }
 
 struct Entry {
-    key: Arc<PoolKey>,
+    binding: Binding,
     epoch: Epoch,
     tenure: Arc<Tenure>,
     commands: mpsc::Sender<Command>,
@@ -84,7 +86,7 @@ impl Owner {
         });
         let hosted = |(env, entry): (&EnvId, &Entry)| Hosted {
             env: *env,
-            key: Arc::clone(&entry.key),
+            key: Arc::clone(entry.binding.key()),
             epoch: entry.epoch,
             busy: entry.tenure.is_busy(),
         };
@@ -93,7 +95,7 @@ impl Owner {
 
     fn strike_off(&mut self, env: EnvId) {
         if let Some(entry) = self.environments.remove(&env) {
-            self.room.release(entry.key.memory_mb);
+            self.room.release(entry.binding.key().memory_mb);
         }
     }
 
@@ -119,7 +121,7 @@ impl Owner {
         let (commands, queue) = mpsc::channel(COMMANDS_MAX);
         let tenure = Arc::new(Tenure::new(start.manager));
         let entry = Entry {
-            key: Arc::clone(&start.key),
+            binding: Binding::new(Arc::clone(&start.key)),
             epoch: start.epoch,
             tenure: Arc::clone(&tenure),
             commands,
@@ -162,6 +164,13 @@ impl Owner {
             return call.reply.send(WorkerAnswer::Refused(Refusal::OldEpoch));
         }
         entry.epoch = run.epoch;
+        if !entry.binding.admit(run.tenant.as_ref()) {
+            // Its manager took it for another's, as after losing its book: with the
+            // environment ends what it believes (I3).
+            tracing::warn!(env = %run.env, "a call of another tenant was refused");
+            let _ = entry.commands.try_send(Command::Retire);
+            return call.reply.send(WorkerAnswer::Refused(Refusal::NoSuchEnvironment));
+        }
         entry.tenure.began();
         let refuse = |command, refusal| {
             if let Command::Run(_, call) = command {

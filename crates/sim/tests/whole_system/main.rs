@@ -272,6 +272,31 @@ fn i5_a_worker_refuses_a_grant_that_is_not_newer() {
     });
 }
 
+#[test]
+fn i3_a_worker_runs_nothing_of_another_tenant() {
+    on_paused_clock(async {
+        let world = World::start(20).await;
+        world.create("f", 3, None).await;
+        world.separate_tenants("f").await;
+        let headers = [("x-amz-tenant-id", "a")];
+        let before = world.invoke_with("f", "{}", &headers).await.json();
+        let env = world.hosted().await[0].env;
+        for (tenant, epoch) in [(Some("b"), 3), (None, 4)] {
+            let tenant = tenant.map(|name| model::TenantId::parse(name).unwrap());
+            let run = Run { tenant, ..run_of(env, epoch) };
+            let answer = world.worker.call(WorkerCall::Run(Box::new(run))).await.unwrap();
+            let gone = Refusal::NoSuchEnvironment;
+            assert!(matches!(answer, WorkerAnswer::Refused(r) if r == gone), "{answer:?}");
+        }
+        // What two tenants were told to have is nobody's any more.
+        while !world.hosted().await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let after = world.invoke_with("f", "{}", &headers).await.json();
+        assert_ne!(after["env"], before["env"]);
+    });
+}
+
 fn run_of(env: model::EnvId, epoch: u64) -> Run {
     let request = model::RequestId::from_random(u128::from(epoch));
     Run {
