@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -269,6 +270,18 @@ impl Group {
             }
             (None, Place::V2(_) | Place::Missing) => false,
         }
+    }
+
+    /// Every thread inside, as the host numbers them.
+    pub(crate) fn threads(&self) -> io::Result<Vec<Pid>> {
+        let file = match [&self.pids, &self.memory, &self.cpu].into_iter().find_map(Place::path) {
+            Some(dir) if dir.join("tasks").exists() => dir.join("tasks"),
+            Some(dir) => dir.join("cgroup.threads"),
+            None => return Err(io::Error::from(io::ErrorKind::Unsupported)),
+        };
+        let text = fs::read_to_string(file)?;
+        let numbers = text.lines().filter_map(|line| line.trim().parse().ok());
+        Ok(numbers.filter_map(Pid::from_raw).collect())
     }
 
     /// The file that `peak_of` reads. Kept open, because each call asks.

@@ -6,6 +6,7 @@
 
 mod cgroup;
 mod child;
+mod cores;
 pub mod fake;
 mod landlock;
 mod limited;
@@ -172,6 +173,15 @@ impl Sandbox {
         match self {
             Sandbox::Process(running) => running.set_cpu(millis),
             Sandbox::Fake(_) => Ok(()),
+        }
+    }
+
+    /// Holds the threads inside to one core, or lets them run on any. Whether there
+    /// are threads to hold is the answer.
+    pub fn hold_to_core(&self, core: Option<usize>) -> io::Result<bool> {
+        match self {
+            Sandbox::Process(running) => running.hold_to_core(core).map(|()| true),
+            Sandbox::Fake(_) => Ok(false),
         }
     }
 

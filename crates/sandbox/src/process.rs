@@ -327,6 +327,10 @@ impl Running {
         self.group.set_cpu(millis)
     }
 
+    pub fn hold_to_core(&self, core: Option<usize>) -> io::Result<()> {
+        crate::cores::hold(&self.group.threads()?, core)
+    }
+
     pub fn freeze(&self) -> io::Result<()> {
         self.group.freeze()
     }

@@ -31,6 +31,7 @@ use crate::{
     failure::{EndStatus, Ended, Failure},
     lines,
     link::{Exchange, Invocation, Link, LinkError},
+    nearness::{self, Change, Nearness},
     output::Output,
     start::Host,
     tenure::Tenure,
@@ -69,6 +70,7 @@ pub(crate) struct Environment {
     pub(crate) prompt: bool,
     /// The program has ended: nothing more can run.
     pub(crate) gone: bool,
+    pub(crate) nearness: Nearness,
 }
 
 /// How the init went, as far as the first run has not told yet.
@@ -179,8 +181,15 @@ impl Environment {
         self.output.platform_line(&lines::start(run.request, &self.config.version.to_string()));
         let began = self.clock.now();
         let timeout = Span::secs(u64::from(self.config.timeout_secs));
+        let host = Arc::clone(&self.host);
+        let running = host.running.enter();
+        let here = rustix::thread::sched_getcpu();
+        let change = self.nearness.before(began, running.number(), here);
+        hold(&self.sandbox, &mut self.nearness, change);
         let outcome = self.exchange(&run, payload, began + timeout).await;
+        drop(running);
         let duration = self.clock.now().since(began);
+        self.nearness.after(duration);
         self.output.drain();
         let (result, healthy) = self.settle(&run, outcome, timeout).await;
         let reusable = healthy && !self.gone;
@@ -216,7 +225,7 @@ impl Environment {
 
     /// Drives one exchange while reading output, until it ends one way or another.
     async fn watch(&mut self, wanted: Wanted, deadline: Now) -> Outcome {
-        let Environment { link, output, sandbox, clock, gone, .. } = self;
+        let Environment { link, output, sandbox, clock, gone, nearness, .. } = self;
         let exchange = async {
             match wanted {
                 Wanted::Init => link.init().await,
@@ -227,6 +236,8 @@ impl Environment {
         tokio::pin!(exchange);
         let late = clock.sleep_until(deadline);
         tokio::pin!(late);
+        let long = clock.sleep_until(clock.now() + nearness::LONG);
+        tokio::pin!(long);
         let exit = loop {
             tokio::select! {
                 biased;
@@ -247,6 +258,10 @@ impl Environment {
                 exit = sandbox.wait() => {
                     *gone = true;
                     break ended(exit);
+                }
+                () = &mut long, if nearness.is_held() => {
+                    let change = nearness.let_go();
+                    hold(sandbox, nearness, change);
                 }
                 () = &mut late => return Outcome::TimedOut,
             }
@@ -396,6 +411,23 @@ impl Environment {
     async fn kill_and_wait(&mut self) -> Ended {
         self.sandbox.kill();
         ended(self.sandbox.wait().await)
+    }
+}
+
+/// Where a host does not let its threads be held, nothing is lost but time.
+fn hold(sandbox: &Sandbox, nearness: &mut Nearness, change: Option<Change>) {
+    let core = match change {
+        None => return,
+        Some(Change::To(core)) => Some(core),
+        Some(Change::Anywhere) => None,
+    };
+    match sandbox.hold_to_core(core) {
+        Ok(true) => {}
+        Ok(false) => nearness.cannot(),
+        Err(error) => {
+            tracing::debug!(%error, "an environment is not held to a core");
+            nearness.cannot();
+        }
     }
 }
 

@@ -15,8 +15,10 @@ mod interpreters;
 mod lines;
 mod link;
 mod logs;
+mod nearness;
 mod output;
 mod room;
+mod running;
 mod runtime_api;
 mod runtime_files;
 mod spec;
@@ -87,6 +89,7 @@ pub fn start(settings: Settings, ground: Ground, inbox: WorkerInbox) -> io::Resu
         entropy,
         tasks: tasks.clone(),
         managers,
+        running: running::Running::default(),
     });
     let owner = worker::Owner::run(
         settings.worker,

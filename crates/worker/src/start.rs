@@ -22,7 +22,9 @@ use crate::{
     lines,
     link::Link,
     logs::Logs,
+    nearness::Nearness,
     output::Output,
+    running::Running,
     runtime_api::ApiLink,
     runtime_files,
     spec::{self, Places},
@@ -42,6 +44,7 @@ pub(crate) struct Host {
     pub(crate) entropy: Entropy,
     pub(crate) tasks: Tasks,
     pub(crate) managers: BTreeMap<ManagerId, ManagerCaller>,
+    pub(crate) running: Running,
 }
 
 impl Host {
@@ -161,6 +164,7 @@ impl Host {
             init: InitState::Told,
             prompt: true,
             gone: false,
+            nearness: Nearness::default(),
         })
     }
 
