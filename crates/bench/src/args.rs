@@ -48,6 +48,8 @@ pub(crate) enum Part {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Group {
+    /// The decisions by themselves; alone they need no platform
+    Decide,
     Platform,
     Launch,
     Warm,
@@ -60,6 +62,11 @@ pub(crate) enum Group {
 impl Args {
     pub(crate) fn wants(&self, group: Group) -> bool {
         self.only.is_empty() || self.only.contains(&group)
+    }
+
+    /// Whether any group measures a running platform.
+    pub(crate) fn wants_platform(&self) -> bool {
+        self.only.is_empty() || self.only.iter().any(|group| *group != Group::Decide)
     }
 
     pub(crate) fn amounts(&self) -> Amounts {
@@ -123,6 +130,8 @@ mod tests {
     fn groups_are_chosen_by_name() {
         let args = Args::try_parse_from(["bench", "--only", "warm,cold"]).unwrap();
         assert!(args.wants(Group::Warm) && args.wants(Group::Cold) && !args.wants(Group::Burst));
+        let decide = Args::try_parse_from(["bench", "--only", "decide"]).unwrap();
+        assert!(args.wants_platform() && !decide.wants_platform());
         let all = Args::try_parse_from(["bench", "--quick"]).unwrap();
         assert!(all.wants(Group::Burst));
         assert!(all.amounts().load_us < FULL.load_us);

@@ -59,29 +59,15 @@ fn main() -> ExitCode {
 /// Says whether every group could be measured.
 fn run(args: &Args) -> anyhow::Result<bool> {
     let clock = Clock::system();
-    let directory = tempfile::tempdir().context("making a temporary directory")?;
     let machine = machine::describe();
-    let program = Program { path: args.lambent.clone(), options: args.up_options.clone() };
     let mut rows = Vec::new();
     let mut whole = true;
-    if args.wants(Group::Platform) {
-        let measured = rows::start::measure(&clock, &program, args.amounts(), directory.path());
-        whole &= take(&mut rows, "platform", measured);
+    if args.wants(Group::Decide) {
+        whole &= take(&mut rows, "decide", rows::decide::measure(&clock, args.quick));
     }
-    let functions = Functions::prepare(&directory.path().join("functions"), args)?;
-    let place = directory.path().join("main");
-    std::fs::create_dir_all(&place)?;
-    let running = Running::start(&clock, &program, &place)?;
-    let ground = Ground {
-        args,
-        amounts: args.amounts(),
-        clock: &clock,
-        running: &running,
-        access: &running.access()?,
-        functions: &functions,
-    };
-    whole &= groups(&ground, &mut rows)?;
-    running.stop()?;
+    if args.wants_platform() {
+        whole &= platform(args, &clock, &mut rows)?;
+    }
     let mut out = io::stdout().lock();
     writeln!(out, "{machine}\nload after the run: {}\n", machine::load())?;
     out.write_all(report::table(&rows).as_bytes())?;
@@ -89,6 +75,32 @@ fn run(args: &Args) -> anyhow::Result<bool> {
         let written = report::write_lines(path, &machine, &rows);
         written.with_context(|| format!("writing {}", path.display()))?;
     }
+    Ok(whole)
+}
+
+/// The groups that measure a running platform.
+fn platform(args: &Args, clock: &Clock, rows: &mut Vec<Row>) -> anyhow::Result<bool> {
+    let directory = tempfile::tempdir().context("making a temporary directory")?;
+    let program = Program { path: args.lambent.clone(), options: args.up_options.clone() };
+    let mut whole = true;
+    if args.wants(Group::Platform) {
+        let measured = rows::start::measure(clock, &program, args.amounts(), directory.path());
+        whole &= take(rows, "platform", measured);
+    }
+    let functions = Functions::prepare(&directory.path().join("functions"), args)?;
+    let place = directory.path().join("main");
+    std::fs::create_dir_all(&place)?;
+    let running = Running::start(clock, &program, &place)?;
+    let ground = Ground {
+        args,
+        amounts: args.amounts(),
+        clock,
+        running: &running,
+        access: &running.access()?,
+        functions: &functions,
+    };
+    whole &= groups(&ground, rows)?;
+    running.stop()?;
     Ok(whole)
 }
 

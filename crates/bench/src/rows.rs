@@ -3,6 +3,7 @@
 
 pub(crate) mod burst;
 pub(crate) mod cold;
+pub(crate) mod decide;
 pub(crate) mod launch;
 pub(crate) mod payload;
 pub(crate) mod start;
