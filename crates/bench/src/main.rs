@@ -63,7 +63,7 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     let mut rows = Vec::new();
     let mut whole = true;
     if args.wants(Group::Decide) {
-        whole &= take(&mut rows, "decide", rows::decide::measure(&clock, args.quick));
+        whole &= take(&mut rows, "decide", rows::decide::measure(args.quick));
     }
     if args.wants_platform() {
         whole &= platform(args, &clock, &mut rows)?;

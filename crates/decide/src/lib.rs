@@ -25,6 +25,7 @@ pub mod probe;
 pub mod ring;
 pub mod route;
 pub mod search;
+mod table;
 
 pub use book::Book;
 pub use dice::Dice;

@@ -160,7 +160,16 @@ fn a_warm_turn_of_the_book_allocates_nothing() {
             let (ticket, deadline) = (Ticket(ticket), now + Span::secs(9));
             let routed = book::Routed::default();
             let (hash, key, mode) = (*hash, Arc::clone(key), Mode::ExistingOrNew);
-            let ask = Acquire { ticket, hash, key, mode, deadline, client_cap: 10, routed };
+            let ask = Acquire {
+                ticket,
+                hash,
+                key,
+                mode,
+                deadline,
+                client_cap: 10,
+                routed,
+                affinity: None,
+            };
             book.handle(now, Input::Acquire(ask), &mut out);
             let grant = out.drain(..).find_map(|output| {
                 let Output::Reply { reply: Reply::Grant(grant, _), .. } = output else {

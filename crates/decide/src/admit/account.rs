@@ -11,6 +11,7 @@ use core::fmt;
 use model::{FunctionName, Now, Reason, Span, TenantId, VersionId, limits};
 
 use super::bucket::Bucket;
+use crate::table::Table;
 
 /// Versions of one function whose count is kept though it is zero.
 const ZERO_COUNTS_MAX: usize = 16;
@@ -84,7 +85,7 @@ pub(super) struct Account {
     in_flight: u32,
     /// Provisioned units without a call, of functions that reserve nothing.
     provisioned_unused: u32,
-    functions: BTreeMap<FunctionName, Function>,
+    functions: Table<FunctionName, Function>,
 }
 
 /// In flight after an admission, this call included.
@@ -112,7 +113,7 @@ impl Account {
             unreserved_in_flight: 0,
             in_flight: 0,
             provisioned_unused: 0,
-            functions: BTreeMap::new(),
+            functions: Table::default(),
         }
     }
 
@@ -252,24 +253,22 @@ impl Account {
     }
 
     pub(super) fn forget_function(&mut self, name: &FunctionName) {
-        if let Entry::Occupied(function) = self.functions.entry(name.clone())
-            && function.get().in_flight == 0
-        {
-            self.reserved_sum -= function.get().reserved.unwrap_or(0);
-            self.provisioned_unused -= function.get().unused();
-            function.remove();
+        let quiet = self.functions.get(name).is_some_and(|function| function.in_flight == 0);
+        if let Some(function) = quiet.then(|| self.functions.remove(name)).flatten() {
+            self.reserved_sum -= function.reserved.unwrap_or(0);
+            self.provisioned_unused -= function.unused();
         }
     }
 }
 
 /// Finds or makes the record.
 fn function_of<'a>(
-    functions: &'a mut BTreeMap<FunctionName, Function>,
+    functions: &'a mut Table<FunctionName, Function>,
     name: &FunctionName,
     now: Now,
     concurrency: u32,
 ) -> &'a mut Function {
-    functions.entry(name.clone()).or_insert_with(|| Function::new(now, concurrency))
+    functions.get_or_insert(name, || Function::new(now, concurrency))
 }
 
 impl Function {

@@ -7,8 +7,6 @@
 //!   lease ──▶ given back | its holder's heartbeat stopped
 //! ```
 
-use alloc::collections::BTreeMap;
-
 use model::{
     AccountId, FrontendId, FunctionName, LeaseId, Now, Reason, Span, TenantId, VersionId, limits,
 };
@@ -17,6 +15,7 @@ use super::{
     account::{Account, AccountLimits, Call, Claimed, ReserveError},
     leases::{Held, Leases},
 };
+use crate::table::Table;
 
 /// One call that wants to run.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +48,7 @@ pub struct Refusal {
 #[derive(Debug)]
 pub struct Counter {
     defaults: AccountLimits,
-    accounts: BTreeMap<AccountId, Account>,
+    accounts: Table<AccountId, Account>,
     leases: Leases,
 }
 
@@ -62,7 +61,7 @@ impl Default for Counter {
 impl Counter {
     /// `defaults` hold for accounts of which nothing else was said.
     pub fn new(defaults: AccountLimits, lease_ttl: Span) -> Counter {
-        Counter { defaults, accounts: BTreeMap::new(), leases: Leases::new(lease_ttl) }
+        Counter { defaults, accounts: Table::default(), leases: Leases::new(lease_ttl) }
     }
 
     /// Step 4 of the order of admission: what `take` would refuse now.
@@ -162,7 +161,7 @@ impl Counter {
 
     fn account(&mut self, id: AccountId) -> &mut Account {
         let defaults = self.defaults;
-        self.accounts.entry(id).or_insert_with(|| Account::new(defaults))
+        self.accounts.get_or_insert(&id, || Account::new(defaults))
     }
 
     fn leave(&mut self, held: &Held) {

@@ -16,9 +16,11 @@
 //! Lists are links inside the slab: granting, shelving and expiring allocate
 //! nothing. A lease names its entry, so that no map is needed to find it.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
 
 use model::{EnvId, Epoch, KeyHash, LeaseId, ManagerId, Now, Span, WorkerId};
+
+use crate::table::Table;
 
 /// Environments of one book; at the bound a start is refused for capacity.
 pub(super) const ENVS_MAX: usize = 1 << 24;
@@ -135,7 +137,7 @@ struct IdleLine {
 pub(super) struct Envs {
     seats: Vec<Option<Entry>>,
     free: Vec<Seat>,
-    by_env: BTreeMap<EnvId, Seat>,
+    by_env: Table<EnvId, Seat>,
     idle: Vec<IdleLine>,
     granted: List,
     grants: u64,
@@ -146,7 +148,7 @@ impl Envs {
         Envs {
             seats: Vec::new(),
             free: Vec::new(),
-            by_env: BTreeMap::new(),
+            by_env: Table::default(),
             idle: Vec::new(),
             granted: List::EMPTY,
             grants: first_grant & (u64::MAX >> SEAT_BITS),
@@ -181,11 +183,21 @@ impl Envs {
     }
 
     pub(super) fn on_worker(&self, worker: WorkerId) -> impl Iterator<Item = Seat> + '_ {
-        self.seats().filter(move |seat| self.get(*seat).is_some_and(|e| e.worker == worker))
+        self.by_env_id(|entry| entry.worker == worker).into_iter()
     }
 
     pub(super) fn seats(&self) -> impl Iterator<Item = Seat> + '_ {
-        self.by_env.values().copied()
+        self.by_env_id(|_| true).into_iter()
+    }
+
+    /// In the order of environments; for changes of functions and workers, not for
+    /// calls.
+    fn by_env_id(&self, meant: impl Fn(&Entry) -> bool) -> Vec<Seat> {
+        let seats = self.by_env.iter().map(|(env, seat)| (*env, *seat));
+        let meant = |seat: Seat| self.get(seat).is_some_and(&meant);
+        let mut all: Vec<(EnvId, Seat)> = seats.filter(|(_, seat)| meant(*seat)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, seat)| seat).collect()
     }
 
     /// A new entry in no list. None where the book is full or knows the environment.

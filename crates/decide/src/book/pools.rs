@@ -2,11 +2,7 @@
 //! a pool are the numbers of its entries by state, and a pool exists while it has
 //! an entry, a waiting call or a start.
 
-use alloc::{
-    boxed::Box,
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 
 use model::{AccountId, Class, KeyHash, ManagerId, Now, PoolKey, RingVersion, Span};
 
@@ -14,7 +10,7 @@ use super::{
     envs::List,
     message::{Load, Ticket},
 };
-use crate::handoff::Heirs;
+use crate::{handoff::Heirs, table::Table};
 
 /// What a run is taken to last before the first has ended.
 const RUN_UNKNOWN: Span = Span::secs(10);
@@ -189,9 +185,9 @@ impl Pool {
 
 #[derive(Debug, Default)]
 pub(super) struct Pools {
-    pools: BTreeMap<KeyHash, Pool>,
+    pools: Table<KeyHash, Pool>,
     /// Granted, running or waiting calls of each account at this manager (A6).
-    clients: BTreeMap<AccountId, u32>,
+    clients: Table<AccountId, u32>,
 }
 
 impl Pools {
@@ -204,7 +200,7 @@ impl Pools {
     }
 
     pub(super) fn open(&mut self, hash: KeyHash, key: &Arc<PoolKey>) -> &mut Pool {
-        self.pools.entry(hash).or_insert_with(|| Pool::new(Arc::clone(key)))
+        self.pools.get_or_insert(&hash, || Pool::new(Arc::clone(key)))
     }
 
     pub(super) fn close_if_empty(&mut self, hash: KeyHash) {
@@ -213,8 +209,11 @@ impl Pools {
         }
     }
 
+    /// In the order of their hashes; for people and sweeps, not for calls.
     pub(super) fn iter(&self) -> impl Iterator<Item = (KeyHash, &Pool)> {
-        self.pools.iter().map(|(hash, pool)| (*hash, pool))
+        let mut all: Vec<_> = self.pools.iter().map(|(hash, pool)| (*hash, pool)).collect();
+        all.sort_unstable_by_key(|(hash, _)| *hash);
+        all.into_iter()
     }
 
     pub(super) fn client_calls(&self, account: AccountId) -> u32 {
@@ -223,7 +222,7 @@ impl Pools {
 
     pub(super) fn client_came(&mut self, client: Option<AccountId>) {
         if let Some(account) = client {
-            *self.clients.entry(account).or_insert(0) += 1;
+            *self.clients.get_or_insert(&account, || 0) += 1;
         }
     }
 
