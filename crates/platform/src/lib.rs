@@ -4,6 +4,7 @@
 //! The wall: it knows nothing of functions, leases or rings.
 #![forbid(unsafe_code)]
 
+pub mod authority;
 pub mod body;
 pub mod clock;
 pub mod entropy;

@@ -20,6 +20,7 @@ mod serving;
 mod simulated;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::{
     future::Future,
@@ -40,6 +41,7 @@ pub use self::{
     exchange::{Exchange, NameTaken, Peers},
     network::{ListenFailed, Network, Simulated},
     remote::{Contact, Contacts},
+    tls::{BadCredentials, Identity},
 };
 use self::{remote::Remote, serving::Answering};
 use crate::body::Body;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::BytesMut;
+use rustls::pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -16,7 +17,11 @@ use tokio::{
 use wire::frame::{self, Frame, Greeting, GreetingError, Hello};
 
 pub use super::simulated::Simulated;
-use super::{Address, simulated::Place};
+use super::{
+    Address,
+    simulated::Place,
+    tls::{self, Identity},
+};
 use crate::listen;
 
 /// A stream of whichever kind.
@@ -29,12 +34,15 @@ pub(super) type Stream = Box<dyn Io>;
 pub(super) enum Proof {
     /// Nothing but its word: a process of this user, or one of this simulation.
     Word,
+    /// One of the authority's.
+    Certificate(CertificateDer<'static>),
 }
 
 impl Proof {
-    pub(super) fn is_of(&self, _member: &str) -> bool {
+    pub(super) fn is_of(&self, member: &str) -> bool {
         match self {
             Proof::Word => true,
+            Proof::Certificate(certificate) => tls::names(certificate, member),
         }
     }
 }
@@ -76,6 +84,7 @@ pub struct Network(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     Plain,
+    Secured(Identity),
     Simulated(Simulated),
 }
 
@@ -85,50 +94,59 @@ impl Network {
         Network(Kind::Plain)
     }
 
+    /// With certificates: unix sockets as they are, and TCP under mutual TLS.
+    pub fn secured(identity: Identity) -> Network {
+        Network(Kind::Secured(identity))
+    }
+
     pub fn simulated(simulated: &Simulated) -> Network {
         Network(Kind::Simulated(simulated.clone()))
     }
 
     /// `to` is the member that must be at the other end.
-    pub(super) async fn dial(&self, address: &Address, _to: &str) -> Result<Stream, DialError> {
-        match (&self.0, address) {
-            (Kind::Simulated(network), Address::Simulated(name)) => {
+    pub(super) async fn dial(&self, address: &Address, to: &str) -> Result<Stream, DialError> {
+        match (address, &self.0) {
+            (Address::Simulated(name), Kind::Simulated(network)) => {
                 Ok(Box::new(network.dial(name).await?))
             }
-            (Kind::Simulated(_), other) | (Kind::Plain, other @ Address::Simulated(_)) => {
-                Err(DialError::NoAddress(other.to_string()))
+            (Address::Simulated(_), Kind::Plain | Kind::Secured(_))
+            | (Address::Unix(_) | Address::Tcp { .. }, Kind::Simulated(_)) => {
+                Err(DialError::NoAddress(address.to_string()))
             }
-            (Kind::Plain, Address::Unix(path)) => dial_unix(path).await,
-            (Kind::Plain, Address::Tcp { host, port }) => {
-                let stream = dial_tcp(host, *port, |at| at.ip().is_loopback()).await?;
-                Ok(Box::new(stream))
+            (Address::Unix(path), Kind::Plain | Kind::Secured(_)) => dial_unix(path).await,
+            (Address::Tcp { host, port }, Kind::Plain) => {
+                Ok(Box::new(dial_tcp(host, *port, |at| at.ip().is_loopback()).await?))
+            }
+            (Address::Tcp { host, port }, Kind::Secured(identity)) => {
+                let stream = dial_tcp(host, *port, |_| true).await?;
+                Ok(Box::new(identity.connect(stream, to).await?))
             }
         }
     }
 
     pub(super) async fn listen(&self, address: &Address) -> Result<Listening, ListenFailed> {
         let failed = |reason: String| ListenFailed { address: address.clone(), reason };
-        let listening = match (&self.0, address) {
-            (Kind::Simulated(network), Address::Simulated(name)) => {
+        match (address, &self.0) {
+            (Address::Simulated(name), Kind::Simulated(network)) => {
                 let place = network.listen(name).ok_or_else(|| failed("it is taken".into()))?;
-                Listening::Simulated(address.clone(), place)
+                Ok(Listening::Simulated(address.clone(), place))
             }
-            (Kind::Simulated(_), _) | (Kind::Plain, Address::Simulated(_)) => {
-                return Err(failed("the network has no such addresses".into()));
+            (Address::Simulated(_), Kind::Plain | Kind::Secured(_))
+            | (Address::Unix(_) | Address::Tcp { .. }, Kind::Simulated(_)) => {
+                Err(failed("the network has no such addresses".into()))
             }
-            (Kind::Plain, Address::Unix(path)) => {
-                Listening::unix(path).map_err(|error| failed(error.to_string()))?
+            (Address::Unix(path), Kind::Plain | Kind::Secured(_)) => {
+                Listening::unix(path).map_err(|error| failed(error.to_string()))
             }
-            (Kind::Plain, Address::Tcp { host, port }) => {
+            (Address::Tcp { host, port }, kind @ (Kind::Plain | Kind::Secured(_))) => {
                 let at = resolve(host, *port).await.map_err(|error| failed(error.to_string()))?;
                 let at = at.into_iter().next().ok_or_else(|| failed("no such host".into()))?;
-                if !at.ip().is_loopback() {
+                if matches!(kind, Kind::Plain) && !at.ip().is_loopback() {
                     return Err(failed(DialError::NotSecured.to_string()));
                 }
-                Listening::tcp(at).map_err(failed)?
+                Listening::tcp(at).map_err(failed)
             }
-        };
-        Ok(listening)
+        }
     }
 }
 
@@ -234,17 +252,22 @@ impl Listening {
 }
 
 impl Arrived {
-    pub(super) async fn prove(self, _network: &Network) -> Result<(Stream, Proof), DialError> {
-        match self {
-            Arrived::Simulated(stream) => Ok((Box::new(stream), Proof::Word)),
-            Arrived::Unix(stream) => {
+    /// Nothing is read from an end that proves nothing, where it must.
+    pub(super) async fn prove(self, network: &Network) -> Result<(Stream, Proof), DialError> {
+        match (self, &network.0) {
+            (Arrived::Simulated(stream), _) => Ok((Box::new(stream), Proof::Word)),
+            (Arrived::Unix(stream), _) => {
                 same_user(&stream)?;
                 Ok((Box::new(stream), Proof::Word))
             }
-            Arrived::Tcp(stream, from) if from.ip().is_loopback() => {
+            (Arrived::Tcp(stream, _), Kind::Secured(identity)) => {
+                let (stream, certificate) = identity.accept(stream).await?;
+                Ok((Box::new(stream), Proof::Certificate(certificate)))
+            }
+            (Arrived::Tcp(stream, from), Kind::Plain) if from.ip().is_loopback() => {
                 Ok((Box::new(stream), Proof::Word))
             }
-            Arrived::Tcp(..) => Err(DialError::NotSecured),
+            (Arrived::Tcp(..), Kind::Plain | Kind::Simulated(_)) => Err(DialError::NotSecured),
         }
     }
 }

@@ -38,11 +38,11 @@ async fn calls_and_notes_arrive_in_the_order_of_sending() {
 async fn small_calls_pass_bodies_that_nobody_reads() {
     let mut stage = stage().await;
     let caller = stage.caller();
-    let there = caller.send("upload".into(), whole(30_000_000).into()).await.unwrap();
+    let there = caller.send("upload".into(), whole(6_000_000).into()).await.unwrap();
     let upload = call_of(stage.inbox.next().await);
     let back = caller.send("download".into(), Body::Empty).await.unwrap();
     let download = call_of(stage.inbox.next().await);
-    download.reply.send_with("here".into(), whole(30_000_000).into());
+    download.reply.send_with("here".into(), whole(6_000_000).into());
     let (_, unread) = back.await.unwrap();
 
     let small = async {
@@ -58,9 +58,9 @@ async fn small_calls_pass_bodies_that_nobody_reads() {
     };
     tokio::join!(small, serve);
 
-    let (up, down) = tokio::join!(upload.body.collect(30_000_000), unread.collect(30_000_000));
-    assert_eq!(up.unwrap(), whole(30_000_000));
-    assert_eq!(down.unwrap(), whole(30_000_000));
+    let (up, down) = tokio::join!(upload.body.collect(6_000_000), unread.collect(6_000_000));
+    assert_eq!(up.unwrap(), whole(6_000_000));
+    assert_eq!(down.unwrap(), whole(6_000_000));
     upload.reply.send("read".into());
     assert_eq!(there.await.unwrap().0, "read");
 }

@@ -4,6 +4,7 @@
 mod breaks;
 mod flow;
 mod refused;
+mod secured;
 mod sockets;
 
 use bytes::Bytes;
@@ -91,7 +92,10 @@ async fn play(caller: TestCaller, inbox: TestInbox) {
         assert_eq!(second.await.unwrap().0, "second");
         assert_eq!(first.await.unwrap().0, "first");
     };
-    tokio::join!(client, echo(inbox));
+    tokio::select! {
+        () = client => {}
+        () = echo(inbox) => panic!("the inbox closed"),
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,12 +103,19 @@ async fn roles_see_no_difference() {
     let (caller, inbox) = in_process("worker");
     play(caller, inbox).await;
     let stage = stage().await;
+    play(stage.caller(), stage.inbox).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inbox_closes_with_the_last_way_to_it() {
+    let mut stage = stage().await;
     let caller = stage.caller();
-    // The inbox closes with the last connection to it.
-    tokio::join!(play(caller, stage.inbox), async {
-        tokio::task::yield_now().await;
-        stage.far.withdraw("worker-3");
-    });
+    caller.note(1).await.unwrap();
+    assert!(matches!(stage.inbox.next().await, Some(Mail::Note(1))));
+    // No new connection, and the one there is goes with its caller.
+    stage.far.withdraw("worker-3");
+    drop(caller);
+    assert!(stage.inbox.next().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
