@@ -22,6 +22,7 @@ pub mod fact;
 pub mod handoff;
 pub mod place;
 pub mod probe;
+pub mod provision;
 pub mod ring;
 pub mod route;
 pub mod search;

@@ -69,6 +69,8 @@ pub struct Probe {
     asked: u32,
     /// Only environments that exist: the provisioned arc (A1).
     existing_only: bool,
+    /// In the order of the candidates, whatever the hints say.
+    in_order: bool,
     /// The answer is known to be "none idle": a burst has just started.
     surely_cold: bool,
 }
@@ -83,6 +85,7 @@ impl Probe {
             began: now,
             asked: 0,
             existing_only: false,
+            in_order: false,
             surely_cold: false,
         }
     }
@@ -91,6 +94,13 @@ impl Probe {
     #[must_use]
     pub fn existing_only(mut self) -> Probe {
         self.existing_only = true;
+        self
+    }
+
+    /// Candidates are asked in the order given.
+    #[must_use]
+    pub fn in_order(mut self) -> Probe {
+        self.in_order = true;
         self
     }
 
@@ -130,6 +140,9 @@ impl Probe {
         let hint = hints.get(self.key);
         let weight = |m: &ManagerId| u64::from(hint.map_or(0, |hint| hint.weight(*m)));
         let untried = self.untried.as_slice();
+        if self.in_order {
+            return (!untried.is_empty()).then_some(0);
+        }
         let whole: u64 = untried.iter().map(weight).sum();
         if whole == 0 {
             let n = untried.len() as u64;

@@ -3,7 +3,9 @@
 //! It sends nothing; the frontend does, and tells the answers.
 //!
 //! ```text
-//!   provisioned set: every member, Existing ──exhausted: spillover──▶ on-demand
+//!   provisioned set: every member, Existing ──▶ while it drains, who has its surplus
+//!        │ exhausted: spillover
+//!        ▼
 //!   on-demand arc:   probe within the budget, the last question may create
 //!        │ two members ask to try another, or all were silent
 //!        └──▶ the set grows (A6) ──▶ its new members … ──▶ every untried one ──▶ refused
@@ -138,6 +140,8 @@ pub struct Search {
     seen: Epoch,
     throttles: u32,
     throttled_ever: bool,
+    /// Who has the surplus of a draining set; empty once it is asked.
+    surplus: Vec<ManagerId>,
 }
 
 impl Search {
@@ -154,7 +158,16 @@ impl Search {
             }
         };
         let seen = steering.set(now, route.start).register().epoch;
-        Search { route, set, probe, tried, seen, throttles: 0, throttled_ever: false }
+        let surplus = Vec::new();
+        Search { route, set, probe, tried, seen, throttles: 0, throttled_ever: false, surplus }
+    }
+
+    /// `members`: who may have the surplus of a set that drains, beyond its arc, in
+    /// the order in which to ask (`route::SetView::surplus`).
+    #[must_use]
+    pub fn with_surplus(mut self, members: Vec<ManagerId>) -> Search {
+        self.surplus = members;
+        self
     }
 
     /// Whether the call left a provisioned set that had nothing for it.
@@ -179,6 +192,7 @@ impl Search {
                 return Next::Ask { manager, set: self.set, mode };
             }
             match self.set {
+                Set::Provisioned if !self.surplus.is_empty() => self.search_surplus(now),
                 Set::Provisioned => self.spill(now, ring, steering),
                 Set::OnDemand => {
                     if let Some(reason) = self.widen(now, ring, steering) {
@@ -205,6 +219,14 @@ impl Search {
                 self.throttled_ever = true;
             }
             Answer::Silent => self.probe.answered(manager, probe::Answer::Unusable, hints),
+        }
+    }
+
+    fn search_surplus(&mut self, now: Now) {
+        let members = core::mem::take(&mut self.surplus);
+        if let Some((key, _)) = self.route.provisioned {
+            let probe = Probe::new(now, key, &members, Budget::default());
+            self.probe = probe.existing_only().in_order();
         }
     }
 
@@ -272,10 +294,20 @@ mod tests {
         fn play(
             &mut self,
             route: Route,
+            answer: impl FnMut(ManagerId, Set, Mode) -> Answer,
+        ) -> (Vec<(ManagerId, Set, Mode)>, Option<Reason>) {
+            self.play_draining(route, Vec::new(), answer)
+        }
+
+        fn play_draining(
+            &mut self,
+            route: Route,
+            surplus: Vec<ManagerId>,
             mut answer: impl FnMut(ManagerId, Set, Mode) -> Answer,
         ) -> (Vec<(ManagerId, Set, Mode)>, Option<Reason>) {
             let now = Now(0);
-            let mut search = Search::begin(now, route, &self.ring, &mut self.steering);
+            let search = Search::begin(now, route, &self.ring, &mut self.steering);
+            let mut search = search.with_surplus(surplus);
             let mut asked = Vec::new();
             loop {
                 match search.next(now, &self.ring, &mut self.steering, &mut self.dice) {
@@ -324,6 +356,29 @@ mod tests {
         assert_eq!(sets, [Set::Provisioned, Set::Provisioned, Set::OnDemand]);
         assert!(asked[..2].iter().all(|(_, _, mode)| *mode == Mode::Existing));
         assert_eq!(asked[2].2, Mode::ExistingOrNew);
+    }
+
+    #[test]
+    fn a2_1_the_surplus_of_a_draining_set_is_asked_after_its_arc() {
+        let arc = arcs::provisioned(99, 10, 20);
+        let with = Route { provisioned: Some((PROVISIONED, arc)), ..route(1_000, 20) };
+        let mut frontend = Frontend::new(20);
+        let mut members = Vec::new();
+        frontend.ring.members(99, 20, &mut members);
+        let surplus = members.split_off(2);
+        let mut left = 10;
+        let (asked, _) = frontend.play_draining(with, surplus.clone(), |_, _, _| {
+            left -= 1;
+            if left == 0 { GRANTED } else { Answer::NoIdle }
+        });
+        assert!(
+            asked
+                .iter()
+                .all(|(_, set, mode)| { (*set, *mode) == (Set::Provisioned, Mode::Existing) })
+        );
+        let asked: Vec<ManagerId> = asked.iter().map(|(manager, ..)| *manager).collect();
+        assert!(asked[..2].iter().all(|manager| members.contains(manager)));
+        assert_eq!(asked[2..], surplus[..8]);
     }
 
     #[test]

@@ -1,0 +1,235 @@
+//! The provisioning controller as a machine: what is wanted, the ring and what
+//! managers report come in; targets for managers, the records that frontends route
+//! by, and the status that users see go out. Authority on targets, through the
+//! metadata store; never on what exists.
+//!
+//! ```text
+//!   Want, Ring ──▶ plan: shares over the members of the arc ──▶ epoch + 1
+//!                  Record (stored first) ──▶ SetTarget to each changed member
+//!   Report     ──▶ Status, Charge; a lower epoch is told again
+//!   ring changed ─▶ shares grow only after HANDOFF_WAIT: handoff may bring them
+//!   limit 0 and nothing left ──▶ Forget; a tombstone until then
+//! ```
+//! The parts: `set` one version's set, `scaling` the limit that auto scaling wants.
+
+pub mod scaling;
+mod set;
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    vec::Vec,
+};
+
+use model::{AccountId, Epoch, FunctionName, KeyHash, ManagerId, Now, PoolKey};
+
+use crate::{
+    book::{Target, TargetReport},
+    ring::Ring,
+    route::SetRecord,
+};
+use set::Set;
+
+/// What is wanted of one version.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// Of class `Provisioned`.
+    pub key: Arc<PoolKey>,
+    pub hash: KeyHash,
+    /// 0: deleted, and what is there drains.
+    pub limit: u32,
+    /// The last record that was stored for the set, if any: epochs go on from there.
+    pub stored: Option<SetRecord>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// At the start for everything stored, tombstones too; then for every change.
+    Want(Want),
+    Ring(Arc<Ring>),
+    Report {
+        manager: ManagerId,
+        report: TargetReport,
+    },
+    /// It does not answer: what it held does not count, and it is told again.
+    ManagerLost(ManagerId),
+    /// The instant of `deadline()` has come, or may have.
+    Deadline,
+}
+
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// To be stored before what follows is sent: epochs survive a restart (I6).
+    Record {
+        hash: KeyHash,
+        record: SetRecord,
+    },
+    SetTarget {
+        manager: ManagerId,
+        target: Target,
+    },
+    Status {
+        hash: KeyHash,
+        status: Status,
+    },
+    /// What the function's sets take of the account's concurrency: for
+    /// `admit::Counter::provision`, which counts nothing twice inside a reservation.
+    Charge {
+        account: AccountId,
+        function: FunctionName,
+        provisioned: u32,
+    },
+    /// Nothing wanted and nothing left: its record may go.
+    Forget {
+        hash: KeyHash,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    InProgress,
+    Ready,
+    Failed,
+}
+
+/// Why a set has fewer environments than it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The user's init fails.
+    Init,
+    /// No worker has room; it is tried again.
+    NoCapacity,
+    /// The platform failed; it is tried again.
+    Platform,
+}
+
+/// What the user sees of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    pub requested: u32,
+    /// Made or being made, up to the requested number.
+    pub allocated: u32,
+    /// Ready for calls, up to the requested number.
+    pub available: u32,
+    pub state: State,
+    pub cause: Option<Cause>,
+}
+
+#[derive(Debug)]
+pub struct Controller {
+    ring: Arc<Ring>,
+    sets: BTreeMap<KeyHash, Set>,
+    due: BTreeSet<(Now, KeyHash)>,
+    /// What each set is charged, by function.
+    charges: BTreeMap<(AccountId, FunctionName), BTreeMap<KeyHash, u32>>,
+}
+
+impl Controller {
+    pub fn new(ring: Arc<Ring>) -> Controller {
+        Controller { ring, sets: BTreeMap::new(), due: BTreeSet::new(), charges: BTreeMap::new() }
+    }
+
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Want(want) => self.want(now, want, out),
+            Input::Ring(ring) => self.ring_changed(now, ring, out),
+            Input::Report { manager, report } => {
+                self.with(now, report.hash, out, |set, _| set.heard(manager, report));
+            }
+            Input::ManagerLost(manager) => self.manager_lost(now, manager, out),
+            Input::Deadline => self.pass(now, out),
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Now> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// What is known of a set; none where nothing is wanted or left.
+    pub fn status(&self, hash: KeyHash) -> Option<Status> {
+        self.sets.get(&hash).map(Set::status)
+    }
+
+    fn want(&mut self, now: Now, want: Want, out: &mut Vec<Output>) {
+        let Want { key, hash, limit, stored } = want;
+        if !self.sets.contains_key(&hash) {
+            self.sets.insert(hash, Set::new(key, hash, stored, &self.ring));
+        }
+        let epoch = stored.map_or(Epoch(0), |record| record.epoch);
+        self.with(now, hash, out, |set, _| set.want(limit, epoch));
+    }
+
+    fn ring_changed(&mut self, now: Now, ring: Arc<Ring>, out: &mut Vec<Output>) {
+        if ring.version() <= self.ring.version() {
+            return;
+        }
+        self.ring = ring;
+        let hashes: Vec<KeyHash> = self.sets.keys().copied().collect();
+        for hash in hashes {
+            self.with(now, hash, out, |set, _| set.ring_changed(now));
+        }
+    }
+
+    fn manager_lost(&mut self, now: Now, manager: ManagerId, out: &mut Vec<Output>) {
+        let there = |(_, set): &(&KeyHash, &Set)| set.knows(manager);
+        let hashes: Vec<KeyHash> = self.sets.iter().filter(there).map(|(hash, _)| *hash).collect();
+        for hash in hashes {
+            self.with(now, hash, out, |set, ring| set.lost(manager, ring));
+        }
+    }
+
+    fn pass(&mut self, now: Now, out: &mut Vec<Output>) {
+        while let Some((at, hash)) = self.due.first().copied()
+            && at <= now
+        {
+            self.with(now, hash, out, |_, _| {});
+        }
+    }
+
+    /// One change of one set, and everything that follows from it.
+    fn with(
+        &mut self,
+        now: Now,
+        hash: KeyHash,
+        out: &mut Vec<Output>,
+        change: impl FnOnce(&mut Set, &Ring),
+    ) {
+        let Some(set) = self.sets.get_mut(&hash) else { return };
+        if let Some(due) = set.due {
+            self.due.remove(&(due, hash));
+        }
+        change(set, &self.ring);
+        set.act(now, &self.ring, out);
+        let over = set.is_over();
+        let (charge, due) = if over { (0, None) } else { (set.charge(), set.due) };
+        let function = (set.key().account, set.key().function.clone());
+        self.due.extend(due.map(|due| (due, hash)));
+        self.charge(function, hash, charge, out);
+        if over {
+            self.sets.remove(&hash);
+            out.push(Output::Forget { hash });
+        }
+    }
+
+    fn charge(
+        &mut self,
+        function: (AccountId, FunctionName),
+        hash: KeyHash,
+        charge: u32,
+        out: &mut Vec<Output>,
+    ) {
+        let charges = self.charges.entry(function.clone()).or_default();
+        let before = match charge {
+            0 => charges.remove(&hash),
+            _ => charges.insert(hash, charge),
+        };
+        let provisioned = charges.values().sum();
+        if charges.is_empty() {
+            self.charges.remove(&function);
+        }
+        if before.unwrap_or(0) != charge {
+            let (account, function) = function;
+            out.push(Output::Charge { account, function, provisioned });
+        }
+    }
+}
