@@ -3,12 +3,13 @@
 
 use aws_api::{ApiError, Exception, Operation, operation, request::Source};
 use bytes::Bytes;
-use model::VersionId;
+use model::{AccountId, VersionId};
 use wire::control::{ControlAnswer, ControlCall};
 
 use crate::{
     absent::{self, Kind, Part},
     answer, create_function, delete_function,
+    extension::{self, Asked, Extension},
     failure::Failure,
     function_concurrency, get_account_settings, get_function, link, list_functions,
     list_versions_by_function, publish_version,
@@ -16,7 +17,7 @@ use crate::{
     role::Control,
     tags,
     target::Target,
-    update_function_code, update_function_configuration,
+    tenancy, update_function_code, update_function_configuration,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,16 +90,36 @@ async fn operate(
         Some((path, query)) => (path, Some(query)),
         None => (call.target.as_str(), None),
     };
+    if let Some(asked) = extension::of(&method, path) {
+        return extend(control, call, &asked, body).await;
+    }
     let matched = operation::route(&method, path, query)?;
     let operation = matched.operation;
     let served = SERVED.iter().find(|(offered, _)| *offered == operation);
     let Some((_, served)) = served else { return Err(not_offered(operation).into()) };
-    let account = call.account.ok_or_else(|| {
-        ApiError::new(Exception::MissingAuthenticationToken, "Missing Authentication Token")
-    })?;
+    let account = caller(call)?;
     let source = Source { params: &matched.params, query };
     let request = Request { operation, account, origin: &call.origin, source, body };
     perform(control, *served, &request).await
+}
+
+fn caller(call: &ControlCall) -> Result<AccountId, ApiError> {
+    let missing = Exception::MissingAuthenticationToken;
+    call.account.ok_or_else(|| ApiError::new(missing, "Missing Authentication Token"))
+}
+
+/// An operation of ours, which AWS does not have.
+async fn extend(
+    control: &Control,
+    call: &ControlCall,
+    asked: &Asked<'_>,
+    body: Bytes,
+) -> Result<ControlAnswer, Failure> {
+    let target = asked.target(&control.catalogue.region, caller(call)?)?;
+    match asked.what {
+        Extension::GetTenancy => tenancy::get(control, &target).await,
+        Extension::PutTenancy => tenancy::put(control, &target, &body).await,
+    }
 }
 
 async fn perform(

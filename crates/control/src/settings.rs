@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::{
     environment,
     opaque::{self, Field},
+    tenancy,
 };
 
 /// Writes what was given.
@@ -25,6 +26,9 @@ use crate::{
 /// code sees is accepted and then ignored.
 pub(crate) fn apply(given: Given, config: &mut FunctionConfig) -> Result<(), ApiError> {
     refuse_unsupported(&given)?;
+    if config.per_tenant && wants_snap_start(&given) {
+        return Err(tenancy::not_with("SnapStart"));
+    }
     store_only(&given, config);
     if let Some(runtime) = &given.runtime {
         config.runtime = runtime_of(runtime)?;
@@ -71,6 +75,11 @@ fn refuse_unsupported(given: &Given) -> Result<(), ApiError> {
         Some((field, _)) => Err(not_supported(field)),
         None => Ok(()),
     }
+}
+
+fn wants_snap_start(given: &Given) -> bool {
+    let apply_on = given.snap_start.as_ref().and_then(|snap_start| snap_start.apply_on.as_ref());
+    apply_on == Some(&enums::SnapStartApplyOn::PublishedVersions)
 }
 
 pub(crate) fn not_supported(field: &str) -> ApiError {

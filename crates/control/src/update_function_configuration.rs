@@ -12,7 +12,7 @@ use crate::{
     publish_version::check_revision,
     request::Request,
     role::Control,
-    settings,
+    settings, tenancy,
     view::{self, Shown},
 };
 
@@ -20,6 +20,7 @@ pub(crate) async fn handle(
     control: &Control,
     request: &Request<'_>,
 ) -> Result<ControlAnswer, Failure> {
+    tenancy::refuse_change(&request.body)?;
     let given: UpdateFunctionConfigurationRequest = request.parse()?;
     let catalogue = &control.catalogue;
     let target = request.target(catalogue, given.function_name.as_deref(), None)?.head_only()?;

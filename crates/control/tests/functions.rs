@@ -169,7 +169,7 @@ async fn everything_given_is_shown_again() {
         "Description": "d", "MemorySize": 10_240, "Timeout": 900,
         "EphemeralStorage": {"Size": 10_240}, "Environment": {"Variables": {"KEY": "v"}},
         "DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:q"},
-        "TracingConfig": {"Mode": "Active"}, "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"},
+        "TracingConfig": {"Mode": "Active"},
         "KMSKeyArn": "arn:aws:kms:us-east-1:123456789012:key/k",
     });
     let mut more = given.clone();

@@ -5,8 +5,8 @@
 //! The parts, each with its own invariant: `envs` entries and their states,
 //! `pools` counts per key, `waiting` calls, `starts` environments being made,
 //! `turns` from grant to the next, `supply` starting and making room, `target` what
-//! is provisioned, `taking` and `giving` the two sides of a handoff, `fleet` what
-//! workers say about themselves. `place` chooses workers, `CreateGate` limits.
+//! is provisioned, `tenants` whose environments of a divided function are, `taking`
+//! and `giving` the two sides of a handoff, `fleet` what workers say about themselves. `place` chooses workers, `CreateGate` limits.
 //!
 //! Most recently used first, so that the tail of a peak goes cold and is reclaimed
 //! (A5). The warm path allocates nothing.

@@ -1,5 +1,5 @@
 //! What the manager needs to know of functions: reserved concurrency and limits
-//! for the counter, and which pool key of a function is still the current one.
+//! for the counter, rules for tenants, and which pool key of a function is still the current one.
 
 use model::{AccountId, FunctionConfig, FunctionName, function::FunctionSettings};
 use platform::{Tasks, tasks::Stop};
@@ -17,7 +17,7 @@ pub(crate) enum Fact {
     /// The head was written: environments of other keys have had their day.
     Head(Box<FunctionConfig>),
     HeadDeleted(AccountId, FunctionName),
-    Reserved(AccountId, FunctionName, Option<u32>),
+    Settings(AccountId, FunctionName, FunctionSettings),
 }
 
 /// Follows all functions until the store closes.
@@ -59,11 +59,10 @@ fn fact(key: &store::Key, value: Option<&[u8]>) -> Result<Option<Fact>, store::R
         }
         (Some(Place::FunctionHead(account, name)), None) => Some(Fact::HeadDeleted(account, name)),
         (Some(Place::FunctionSettings(account, name)), Some(value)) => {
-            let settings: FunctionSettings = record::decode(value)?;
-            Some(Fact::Reserved(account, name, settings.reserved))
+            Some(Fact::Settings(account, name, record::decode(value)?))
         }
         (Some(Place::FunctionSettings(account, name)), None) => {
-            Some(Fact::Reserved(account, name, None))
+            Some(Fact::Settings(account, name, FunctionSettings::default()))
         }
         (
             Some(

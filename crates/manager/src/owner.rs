@@ -23,7 +23,8 @@ use wire::{
 };
 
 use crate::{
-    ManagerInbox, Settings, WorkerCaller, follow::Fact, registers::Registers, timer::Timer, workers,
+    ManagerInbox, Settings, WorkerCaller, follow::Fact, registers::Registers, tenancy::Tenancies,
+    timer::Timer, workers,
 };
 
 /// A call waits for an environment no longer than any function may run.
@@ -71,7 +72,8 @@ pub(crate) struct Owner {
     /// Given to callers that were gone already.
     pub(crate) unused: Vec<(Option<LeaseId>, Option<Admitted>)>,
     pub(crate) starts: u64,
-    counter: Counter,
+    pub(crate) counter: Counter,
+    pub(crate) tenancies: Tenancies,
     pub(crate) book: Book,
     registers: Registers,
     outputs: Outputs,
@@ -97,6 +99,7 @@ impl Owner {
             unused: Vec::new(),
             starts: 0,
             counter: Counter::default(),
+            tenancies: Tenancies::default(),
             book: Book::new(settings.book),
             registers: Registers::default(),
             outputs: Outputs::new(),
@@ -137,7 +140,7 @@ impl Owner {
     }
 
     /// The book decides; its outputs are performed in order.
-    fn tell(&mut self, input: Input) {
+    pub(crate) fn tell(&mut self, input: Input) {
         let mut outputs = std::mem::take(&mut self.outputs);
         self.book.handle(self.clock.now(), input, &mut outputs);
         for output in outputs.drain(..) {
@@ -290,14 +293,18 @@ impl Owner {
                     version: Some(VersionId::Latest),
                     keep: Some(keep),
                 }));
+                self.tenancy_of_head(config);
             }
             Fact::HeadDeleted(account, function) => {
                 self.counter.forget_function(account, &function);
                 self.forget_configs(|_, known| known.account == account && known.name == function);
+                self.forget_tenancy(account, &function);
                 self.tell(Input::Retire(Whose { account, function, version: None, keep: None }));
             }
-            Fact::Reserved(account, function, reserved) => {
+            Fact::Settings(account, function, settings) => {
                 let now = self.clock.now();
+                let reserved = settings.reserved;
+                self.tenancy_of_settings(account, &function, &settings);
                 if let Err(error) = self.counter.reserve(now, account, &function, reserved) {
                     // `control` refuses these; a stored one is an operator's edit.
                     tracing::error!(%function, %error, "a reservation is not in force");

@@ -24,7 +24,7 @@ impl Owner {
             }
             Output::Start { start, worker, key } => self.start(start, worker, key),
             Output::Retire { env, worker, epoch } => self.retire(env, worker, epoch),
-            // Nobody sets a target yet.
+            // Stock for tenants is nobody's to wait for.
             Output::Report(report) => tracing::debug!(?report, "book"),
             // Nobody names predecessors yet.
             Output::Tell { .. } | Output::Transfer { .. } => {

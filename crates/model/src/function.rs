@@ -10,6 +10,7 @@ use crate::{
     limits,
     manifest::Manifest,
     payload::Digest,
+    tenancy::Tenancy,
 };
 
 #[derive(
@@ -162,6 +163,9 @@ pub struct FunctionSettings {
     /// Number of the newest published version.
     pub published: u64,
     pub versions: Vec<u64>,
+    /// Of a `PER_TENANT` function.
+    #[serde(default)]
+    pub tenancy: Tenancy,
 }
 
 impl FunctionConfig {

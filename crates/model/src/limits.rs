@@ -62,6 +62,9 @@ pub const RPS_PER_CONCURRENCY: u32 = 10;
 /// Environments bound to tenants, active and idle: so many for so much of the
 /// function's concurrency; above it another tenant's ends, or 429.
 pub const TENANT_ENVIRONMENTS_PER_CONCURRENCY: (u32, u32) = (2_500, 1_000);
+/// Generic environments that a function may keep ready for new tenants; more are
+/// refused (400). Ours.
+pub const TENANT_STOCK_MAX: u32 = 100;
 
 // Phases (AWS documentation).
 /// Init of an on-demand environment; then it is retried under the function's timeout.

@@ -70,6 +70,8 @@ impl core::error::Error for ReserveError {}
 #[derive(Debug)]
 struct Function {
     reserved: Option<u32>,
+    /// Calls of one tenant, where this function has its own limit (A9, ours).
+    tenant_limit: Option<u32>,
     provisioned: u32,
     in_flight: u32,
     versions: Vec<(VersionId, u32)>,
@@ -164,6 +166,12 @@ impl Account {
         self.provisioned_unused = self.provisioned_unused - unused + function.unused();
     }
 
+    /// A limit of one function's own on the calls of each of its tenants.
+    pub(super) fn limit_tenants(&mut self, now: Now, name: &FunctionName, limit: Option<u32>) {
+        let concurrency = self.limits.concurrency;
+        function_of(&mut self.functions, name, now, concurrency).tenant_limit = limit;
+    }
+
     pub(super) fn claimed(&self) -> Claimed {
         Claimed {
             unreserved_in_flight: self.unreserved_in_flight,
@@ -175,8 +183,8 @@ impl Account {
     pub(super) fn check(&self, now: Now, call: Call<'_>) -> Result<(), (Reason, Span)> {
         let function = self.functions.get(call.function);
         self.check_concurrency(function)?;
-        if let (Some(limit), Some(tenant), Some(function)) =
-            (self.limits.tenant, call.tenant, function)
+        if let (Some(function), Some(tenant)) = (function, call.tenant)
+            && let Some(limit) = function.tenant_limit.or(self.limits.tenant)
             && function.tenants.get(tenant).copied().unwrap_or(0) >= limit
         {
             let reason = Reason::TenantConcurrentInvocationLimitExceeded;
@@ -276,6 +284,7 @@ impl Function {
         let rps = rps(concurrency);
         Function {
             reserved: None,
+            tenant_limit: None,
             provisioned: 0,
             in_flight: 0,
             versions: Vec::new(),

@@ -142,6 +142,18 @@ impl Counter {
         self.account(account).provision(now, function, provisioned);
     }
 
+    /// Calls of each tenant of a function at a time; `None`: the account's limit for
+    /// all of its functions, where it has one (A9).
+    pub fn limit_tenants(
+        &mut self,
+        now: Now,
+        account: AccountId,
+        function: &FunctionName,
+        limit: Option<u32>,
+    ) {
+        self.account(account).limit_tenants(now, function, limit);
+    }
+
     /// A function was deleted: its reservation is free again.
     pub fn forget_function(&mut self, account: AccountId, function: &FunctionName) {
         self.account(account).forget_function(function);
@@ -357,6 +369,21 @@ mod tests {
         assert!(counter.take(Now(0), &of(&tenants[1])).is_ok());
         assert!(counter.give_back(first.lease));
         assert!(counter.take(Now(0), &of(&tenants[0])).is_ok());
+    }
+
+    #[test]
+    fn a_function_may_limit_its_own_tenants() {
+        let mut counter = counter(100);
+        let (limited, free) = (name("limited"), name("free"));
+        let tenant = TenantId::parse("a").unwrap();
+        counter.limit_tenants(Now(0), account(), &limited, Some(1));
+        let of = |function| Ask { tenant: Some(&tenant), ..ask(function, 1) };
+        assert!(counter.take(Now(0), &of(&limited)).is_ok());
+        let refused = counter.take(Now(0), &of(&limited)).unwrap_err();
+        assert_eq!(refused.reason, Reason::TenantConcurrentInvocationLimitExceeded);
+        assert!((0..5).all(|_| counter.take(Now(0), &of(&free)).is_ok()));
+        counter.limit_tenants(Now(0), account(), &limited, None);
+        assert!(counter.take(Now(0), &of(&limited)).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod fleet;
 mod player;
+mod tenants;
 mod world;
 
 use std::{

@@ -10,7 +10,7 @@ use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use model::{
     AccountId, Digest, FrontendId, FunctionConfig, FunctionName, FunctionState, ManagerId,
-    Manifest, Region, RingVersion, RootId, Runtime, VersionId, WorkerId,
+    Manifest, Region, RingVersion, RootId, Runtime, Tenancy, VersionId, WorkerId,
     function::{Architecture, Code, FunctionSettings, LogFormat, Logging, UpdateStatus},
 };
 use platform::{Clock, Entropy, Tasks, transport::in_process};
@@ -169,6 +169,16 @@ impl World {
     /// Makes it a function whose callers name a tenant.
     pub(crate) async fn separate_tenants(&self, name: &str) {
         self.amend(name, |config| config.per_tenant = true).await;
+    }
+
+    pub(crate) async fn set_tenancy(&self, name: &str, tenancy: Tenancy) {
+        let name = FunctionName::parse(name).unwrap();
+        let key = schema::function_settings(account(), &name);
+        let before = self.store.read(&key).await.unwrap().unwrap().value;
+        let settings = FunctionSettings { tenancy, ..before };
+        let change = Transaction::new().put(&key, &settings).unwrap();
+        self.store.transact(change).await.unwrap();
+        self.settle().await;
     }
 
     /// A change of configuration: another revision.
