@@ -14,8 +14,14 @@ use store::{limits::PAGE_ENTRIES_MAX, schema};
 use wire::control::ControlAnswer;
 
 use crate::{
-    answer, catalogue::Catalogue, failure::Failure, function_concurrency,
-    limits::ACCOUNT_CODE_BYTES_MAX, request::Request, role::Control, view::signed,
+    answer,
+    catalogue::Catalogue,
+    failure::Failure,
+    function_concurrency,
+    limits::{ACCOUNT_CODE_BYTES_MAX, VERSIONS_MAX},
+    request::Request,
+    role::Control,
+    view::signed,
 };
 
 pub(crate) async fn handle(
@@ -57,9 +63,8 @@ async fn usage(catalogue: &Catalogue, account: AccountId) -> Result<(u64, u64), 
             functions += 1;
             bytes += head.value.code.size;
             let versions = schema::function_versions(account, &head.value.name);
-            // A page has room for all of them: asserted in `limits`.
-            let page = catalogue.store.read_page(&versions, None, PAGE_ENTRIES_MAX).await?;
-            bytes += page.found.iter().map(|(_, found)| found.value.code.size).sum::<u64>();
+            let versions = catalogue.store.read_first(&versions, None, VERSIONS_MAX).await?;
+            bytes += versions.iter().map(|(_, found)| found.value.code.size).sum::<u64>();
         }
         match page.next {
             Some(next) => after = Some(next),

@@ -30,5 +30,6 @@ pub(crate) const ACCOUNT_CODE_BYTES_MAX: u64 = 80_530_636_800;
 
 // A deletion names every version, the two records, and a precondition on each of them.
 const _: () = assert!(VERSIONS_MAX + 4 <= store::limits::TRANSACTION_PARTS_MAX);
-// All versions of a function are read as one page where their sizes are summed.
-const _: () = assert!(VERSIONS_MAX <= store::limits::PAGE_ENTRIES_MAX);
+const _: () = assert!(
+    (VERSIONS_MAX + 4) * store::limits::KEY_BYTES_MAX <= store::limits::TRANSACTION_BYTES_MAX
+);

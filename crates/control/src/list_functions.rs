@@ -52,8 +52,8 @@ async fn heads(
 ) -> Result<Vec<FunctionConfig>, Failure> {
     let after = after.map(|marker| schema::function_head(account, &marker.name).into_key());
     let prefix = schema::function_heads(account);
-    let page = catalogue.store.read_page(&prefix, after.as_ref(), items).await?;
-    Ok(page.found.into_iter().map(|(_, found)| found.value).collect())
+    let found = catalogue.store.read_first(&prefix, after, items).await?;
+    Ok(found.into_iter().map(|(_, found)| found.value).collect())
 }
 
 async fn versions(

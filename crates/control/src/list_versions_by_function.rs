@@ -67,6 +67,6 @@ pub(crate) async fn versions_after(
         }
     };
     let prefix = schema::function_versions(account, name);
-    let page = catalogue.store.read_page(&prefix, after.as_ref(), items).await?;
-    Ok(page.found.into_iter().map(|(_, found)| found.value).collect())
+    let found = catalogue.store.read_first(&prefix, after, items).await?;
+    Ok(found.into_iter().map(|(_, found)| found.value).collect())
 }

@@ -18,17 +18,20 @@ pub mod sqlite;
 pub mod txn;
 pub mod watch;
 
+mod feed;
 mod memory;
+mod page;
 mod store;
 
 pub use follow::{Follow, FollowError, Followed};
 pub use key::{Key, Prefix, TypedKey, TypedPrefix};
 pub use lease::{Lease, LeaseError, LeaseName};
+pub use page::Page;
 pub use record::{RecordError, Value};
 pub use settings::{AccessKeyId, AccountLimits, Credential, Installation};
 pub use sqlite::OpenError;
 pub use store::{Found, FoundPage, Store};
 pub use txn::{
-    Entry, Op, Page, Precondition, ReadError, Revision, TransactError, Transaction, Unacceptable,
+    Entry, Op, Precondition, ReadError, Revision, TransactError, Transaction, Unacceptable,
 };
 pub use watch::{Change, Commit, Ended, Watch};

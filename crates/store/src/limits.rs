@@ -8,8 +8,14 @@ pub const KEY_BYTES_MAX: usize = 512;
 pub const VALUE_BYTES_MAX: usize = 512 * 1024;
 /// Operations and preconditions of one transaction; one with more is refused.
 pub const TRANSACTION_PARTS_MAX: usize = 1_024;
+/// Bytes of keys and values of one transaction; a larger one is refused. It travels
+/// in one message, and so does the commit that it makes.
+pub const TRANSACTION_BYTES_MAX: usize = 1024 * 1024;
 /// Entries of one page; a larger `limit` is cut to this.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;
+/// Bytes of keys and values of one page: the entry that reaches it is its last, so
+/// that a page travels in one message.
+pub const PAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Transactions waiting for the writer; then callers wait for a place.
 pub const WRITE_QUEUE_MAX: usize = 1_024;
 /// Transactions made durable by one commit; the rest goes into the next.
@@ -20,6 +26,8 @@ pub const READ_QUEUE_MAX: usize = 1_024;
 pub const READERS: usize = 2;
 /// Commits kept for watches that start in the past; an older start has `Lagged`.
 pub const COMMITS_KEPT_MAX: usize = 4_096;
+/// Bytes of keys and values of those commits; the oldest are given up earlier.
+pub const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Commits waiting for one watcher; one that is slower is told `Lagged`.
 pub const WATCH_QUEUE_MAX: usize = 1_024;
 /// Watches open at once; one more ends at once with `TooManyWatches`.

@@ -10,9 +10,10 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
+    feed::Feed,
     key::{Key, Prefix},
-    txn::{self, Entry, Page, Revision, Table, TransactError, Transaction, Verdict},
-    watch::Feed,
+    page::{Filling, Page},
+    txn::{self, Entry, Revision, Table, TransactError, Transaction, Verdict},
 };
 
 #[derive(Debug)]
@@ -62,9 +63,13 @@ impl Memory {
             Some(_) | None => Bound::Included(prefix.as_str()),
         };
         let found = state.entries.0.range::<str, _>((from, Bound::Unbounded));
-        let mut found = found.take_while(|(key, _)| prefix.holds(key));
-        let entries = found.by_ref().take(limit).map(|(key, held)| entry(key, held)).collect();
-        Page { entries, revision: state.revision, more: found.next().is_some() }
+        let mut page = Filling::new(state.revision, limit);
+        for (key, held) in found.take_while(|(key, _)| prefix.holds(key)) {
+            if !page.take(entry(key, held)) {
+                break;
+            }
+        }
+        page.done()
     }
 
     /// `apply` changes nothing before its last check, so the state is always whole.

@@ -11,10 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::{reader::Read, writer::Write};
 use crate::{
+    feed::Feed,
     key::{Key, Prefix},
     limits::{READ_QUEUE_MAX, READERS, WRITE_QUEUE_MAX},
-    txn::{Entry, Page, ReadError, Revision, TransactError, Transaction},
-    watch::Feed,
+    page::Page,
+    txn::{Entry, ReadError, Revision, TransactError, Transaction},
 };
 
 pub use self::file::OpenError;

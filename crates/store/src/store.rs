@@ -4,14 +4,16 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
+    feed::Feed,
     key::{Key, Prefix, TypedKey, TypedPrefix},
     lease::Held,
     limits::PAGE_ENTRIES_MAX,
     memory::Memory,
+    page::Page,
     record::{self, Value},
     sqlite::{OpenError, Sqlite},
-    txn::{Entry, Page, ReadError, Revision, TransactError, Transaction},
-    watch::{Feed, Watch},
+    txn::{Entry, ReadError, Revision, TransactError, Transaction},
+    watch::Watch,
 };
 
 /// Cheap to clone; the engine is closed when the last clone is dropped.
@@ -85,7 +87,8 @@ impl Store {
     }
 
     /// Keys under a prefix in order, those after `after`, at most `limit` (and at most
-    /// `PAGE_ENTRIES_MAX`). One page is consistent; two pages may differ in revision.
+    /// `PAGE_ENTRIES_MAX` with `PAGE_BYTES_MAX`). One page is consistent; two pages may
+    /// differ in revision.
     pub async fn list(
         &self,
         prefix: &Prefix,
@@ -122,6 +125,24 @@ impl Store {
         let next = last.map(|entry| entry.key.clone());
         let found = page.entries.into_iter().map(found).collect::<Result<_, _>>()?;
         Ok(FoundPage { found, revision: page.revision, next })
+    }
+
+    /// The first `count` after `after`, in as many pages as it takes; fewer only where
+    /// there are no more.
+    pub async fn read_first<T: Value>(
+        &self,
+        prefix: &TypedPrefix<T>,
+        mut after: Option<Key>,
+        count: usize,
+    ) -> Result<Vec<(Key, Found<T>)>, ReadError> {
+        let mut found = Vec::new();
+        while found.len() < count {
+            let page = self.read_page(prefix, after.as_ref(), count - found.len()).await?;
+            found.extend(page.found);
+            let Some(next) = page.next else { break };
+            after = Some(next);
+        }
+        Ok(found)
     }
 
     pub(crate) fn leases(&self) -> &Held {

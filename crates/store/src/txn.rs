@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     key::{Key, TypedKey},
-    limits::{TRANSACTION_PARTS_MAX, VALUE_BYTES_MAX},
+    limits::{TRANSACTION_BYTES_MAX, TRANSACTION_PARTS_MAX, VALUE_BYTES_MAX},
     record::{self, RecordError, Value},
 };
 
@@ -49,16 +49,6 @@ pub struct Entry {
     pub revision: Revision,
 }
 
-/// A consistent part of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    pub entries: Vec<Entry>,
-    /// The store's revision that the page shows; a watch from here misses nothing.
-    pub revision: Revision,
-    /// There is more: pass the last entry's key as `after`.
-    pub more: bool,
-}
-
 /// Why a transaction is refused before it is tried. A bug or a limit of the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unacceptable {
@@ -66,6 +56,8 @@ pub enum Unacceptable {
     TooManyParts { parts: usize },
     #[error("the value of {key} has {bytes} bytes, at most {VALUE_BYTES_MAX} are allowed")]
     ValueTooLarge { key: Key, bytes: usize },
+    #[error("keys and values have {bytes} bytes, at most {TRANSACTION_BYTES_MAX} are allowed")]
+    TooLarge { bytes: usize },
     #[error("two operations on {key}")]
     TwoOps { key: Key },
     #[error(transparent)]
@@ -145,6 +137,13 @@ impl Op {
             Op::Put(key, _) | Op::Delete(key) => key,
         }
     }
+
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Op::Put(key, value) => key.as_str().len() + value.len(),
+            Op::Delete(key) => key.as_str().len(),
+        }
+    }
 }
 
 impl Transaction {
@@ -193,11 +192,21 @@ impl Transaction {
         self
     }
 
+    /// Of all keys and values.
+    fn bytes(&self) -> usize {
+        let preconditions = self.preconditions.iter().map(|p| p.key().as_str().len());
+        preconditions.sum::<usize>() + self.ops.iter().map(Op::bytes).sum::<usize>()
+    }
+
     /// What no engine would accept is refused before it waits in a queue.
     pub(crate) fn check(&self) -> Result<(), Unacceptable> {
         let parts = self.preconditions.len() + self.ops.len();
         if parts > TRANSACTION_PARTS_MAX {
             return Err(Unacceptable::TooManyParts { parts });
+        }
+        let bytes = self.bytes();
+        if bytes > TRANSACTION_BYTES_MAX {
+            return Err(Unacceptable::TooLarge { bytes });
         }
         let mut keys = BTreeSet::new();
         for op in &self.ops {

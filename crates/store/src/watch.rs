@@ -1,14 +1,13 @@
 //! Watches: who follows a prefix sees every commit that touches it, whole and in
 //! order, or is told to list again. Nothing is skipped in silence.
 //!
-//! Not durable: commits are kept in memory since the store was opened. Both engines
-//! publish here right after a commit and before it is acknowledged.
+//! The side of the one who watches; where commits come from stands in `feed`.
 
 use std::{
     collections::VecDeque,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU8, Ordering},
     },
 };
@@ -18,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     key::{Key, Prefix},
-    limits::{COMMITS_KEPT_MAX, WATCH_QUEUE_MAX, WATCHES_MAX},
+    limits::WATCHES_MAX,
     txn::{Op, Revision},
 };
 
@@ -78,7 +77,16 @@ impl Watch {
         }
     }
 
-    fn ended(why: Ended) -> Watch {
+    /// And where the publisher notes why it ended, before it drops its sender.
+    pub(crate) fn open(
+        backlog: VecDeque<Commit>,
+        queue: mpsc::Receiver<Commit>,
+    ) -> (Watch, Arc<EndedCell>) {
+        let ended = EndedCell::new(Ended::Closed);
+        (Watch { backlog, queue, ended: Arc::clone(&ended) }, ended)
+    }
+
+    pub(crate) fn ended(why: Ended) -> Watch {
         let (_, queue) = mpsc::channel(1);
         Watch { backlog: VecDeque::new(), queue, ended: EndedCell::new(why) }
     }
@@ -86,14 +94,14 @@ impl Watch {
 
 /// Set before the sender is dropped, read after the queue is empty.
 #[derive(Debug)]
-struct EndedCell(AtomicU8);
+pub(crate) struct EndedCell(AtomicU8);
 
 impl EndedCell {
     fn new(why: Ended) -> Arc<EndedCell> {
         Arc::new(EndedCell(AtomicU8::new(why as u8)))
     }
 
-    fn set(&self, why: Ended) {
+    pub(crate) fn set(&self, why: Ended) {
         self.0.store(why as u8, Ordering::Release);
     }
 
@@ -104,90 +112,16 @@ impl EndedCell {
     }
 }
 
-/// The publishing side, shared by the engine and the store's handles.
-#[derive(Debug)]
-pub(crate) struct Feed(Mutex<State>);
-
-#[derive(Debug)]
-struct State {
-    /// The newest commits, oldest first, unfiltered.
-    kept: VecDeque<Commit>,
-    /// Every commit after this revision is in `kept`.
-    floor: Revision,
-    watchers: Vec<Watcher>,
-}
-
-#[derive(Debug)]
-struct Watcher {
-    prefix: Prefix,
-    queue: mpsc::Sender<Commit>,
-    ended: Arc<EndedCell>,
-}
-
-impl Feed {
-    /// `opened_at` is the revision the store has before the first commit of this life.
-    pub(crate) fn new(opened_at: Revision) -> Feed {
-        let state = State { kept: VecDeque::new(), floor: opened_at, watchers: Vec::new() };
-        Feed(Mutex::new(state))
-    }
-
-    pub(crate) fn watch(&self, prefix: Prefix, from: Revision) -> Watch {
-        let mut state = self.lock();
-        if from < state.floor {
-            return Watch::ended(Ended::Lagged);
-        }
-        state.watchers.retain(|watcher| !watcher.queue.is_closed());
-        if state.watchers.len() >= WATCHES_MAX {
-            return Watch::ended(Ended::TooManyWatches);
-        }
-        let later = state.kept.iter().filter(|commit| commit.revision > from);
-        let backlog = later.filter_map(|commit| commit.under(&prefix)).collect();
-        let (sender, queue) = mpsc::channel(WATCH_QUEUE_MAX);
-        let ended = EndedCell::new(Ended::Closed);
-        state.watchers.push(Watcher { prefix, queue: sender, ended: ended.clone() });
-        Watch { backlog, queue, ended }
-    }
-
-    pub(crate) fn publish(&self, revision: Revision, changed: Vec<Op>) {
-        if changed.is_empty() {
-            return;
-        }
-        let commit = Commit { revision, changes: changed.into_iter().map(Change::from).collect() };
-        let mut state = self.lock();
-        state.watchers.retain(|watcher| watcher.send(&commit));
-        state.kept.push_back(commit);
-        if state.kept.len() > COMMITS_KEPT_MAX
-            && let Some(oldest) = state.kept.pop_front()
-        {
-            state.floor = oldest.revision;
-        }
-    }
-
-    /// The state is whole between statements, so a panic elsewhere does not spoil it.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Watcher {
-    /// False where the watcher is gone or too slow.
-    fn send(&self, commit: &Commit) -> bool {
-        let Some(commit) = commit.under(&self.prefix) else {
-            return !self.queue.is_closed();
-        };
-        match self.queue.try_send(commit) {
-            Ok(()) => true,
-            Err(mpsc::error::TrySendError::Closed(_)) => false,
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                self.ended.set(Ended::Lagged);
-                false
-            }
-        }
-    }
-}
-
 impl Commit {
-    fn under(&self, prefix: &Prefix) -> Option<Commit> {
+    /// Of keys and values.
+    pub(crate) fn bytes(&self) -> usize {
+        let bytes = |change: &Change| {
+            change.key.as_str().len() + change.value.as_ref().map_or(0, Bytes::len)
+        };
+        self.changes.iter().map(bytes).sum()
+    }
+
+    pub(crate) fn under(&self, prefix: &Prefix) -> Option<Commit> {
         let under = self.changes.iter().filter(|change| prefix.holds(&change.key));
         let changes: Vec<Change> = under.cloned().collect();
         (!changes.is_empty()).then_some(Commit { revision: self.revision, changes })

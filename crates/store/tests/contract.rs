@@ -135,6 +135,15 @@ fn what_no_engine_takes_is_refused() {
             matches!(refusal, TransactError::Unacceptable(Unacceptable::TooManyParts { .. })),
             "{refusal:?}"
         );
+        let mut heavy = put_bytes(1, limits::VALUE_BYTES_MAX);
+        for number in 2..=3 {
+            heavy.ops.extend(put_bytes(number, limits::VALUE_BYTES_MAX).ops);
+        }
+        let refusal = store.transact(heavy).await.unwrap_err();
+        assert!(
+            matches!(refusal, TransactError::Unacceptable(Unacceptable::TooLarge { .. })),
+            "{refusal:?}"
+        );
         assert_eq!(store.read(&key(1)).await.unwrap(), None);
     });
 }
@@ -189,6 +198,38 @@ fn pages_follow_one_another_in_order() {
         assert_eq!(sizes, [10, 10, 5]);
         let whole = store.read_page(&prefix, None, 25).await.unwrap();
         assert_eq!((whole.found.len(), whole.next), (25, None));
+    });
+}
+
+fn put_bytes(number: u64, bytes: usize) -> Transaction {
+    let op = Op::Put(key(number).into_key(), Bytes::from(vec![b'x'; bytes]));
+    Transaction { preconditions: Vec::new(), ops: vec![op] }
+}
+
+#[test]
+fn pages_are_bounded_in_bytes_and_many_are_read_as_one_list() {
+    check(async |store| {
+        let count = (limits::PAGE_BYTES_MAX / limits::VALUE_BYTES_MAX) as u64 + 2;
+        for number in 0..count {
+            store.transact(put_bytes(number, limits::VALUE_BYTES_MAX)).await.unwrap();
+        }
+        let prefix = schema::accounts();
+        let first = store.list(prefix.prefix(), None, 100).await.unwrap();
+        assert_eq!((first.entries.len() as u64, first.more), (count - 2, true));
+        let after = first.entries.last().map(|entry| &entry.key);
+        let rest = store.list(prefix.prefix(), after, 100).await.unwrap();
+        assert_eq!((rest.entries.len(), rest.more), (2, false));
+        for number in 0..count {
+            let padded = format!("1 {{\"concurrency\":7}}{}", " ".repeat(400_000));
+            let op = Op::Put(key(number).into_key(), Bytes::from(padded));
+            let transaction = Transaction { preconditions: Vec::new(), ops: vec![op] };
+            store.transact(transaction).await.unwrap();
+        }
+        for (wanted, there) in [(count - 1, count - 1), (count + 9, count)] {
+            let found = store.read_first(&prefix, None, wanted as usize).await.unwrap();
+            let keys: Vec<_> = found.into_iter().map(|(key, _)| key).collect();
+            assert_eq!(keys, (0..there).map(|n| key(n).into_key()).collect::<Vec<_>>());
+        }
     });
 }
 

@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::file::read_revision;
 use crate::{
     key::{Key, Prefix},
-    txn::{Entry, Page, ReadError},
+    page::{Filling, Page},
+    txn::{Entry, ReadError},
 };
 
 #[derive(Debug)]
@@ -61,19 +62,14 @@ fn list(
         "SELECT key, value, revision FROM entries WHERE key >= ?1 AND key > ?2 ORDER BY key",
     )?;
     let mut rows = statement.query([prefix.as_str(), after.map_or("", Key::as_str)])?;
-    let (mut entries, mut more) = (Vec::new(), false);
+    let mut page = Filling::new(revision, limit);
     while let Some(row) = rows.next()? {
         let entry = entry(row)?;
-        if !prefix.holds(&entry.key) {
+        if !prefix.holds(&entry.key) || !page.take(entry) {
             break;
         }
-        if entries.len() == limit {
-            more = true;
-            break;
-        }
-        entries.push(entry);
     }
-    Ok(Page { entries, revision, more })
+    Ok(page.done())
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {

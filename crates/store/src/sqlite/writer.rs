@@ -12,10 +12,10 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, pa
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    feed::Feed,
     key::Key,
     limits::GROUP_TRANSACTIONS_MAX,
     txn::{self, Revision, Table, TransactError, Transaction, Verdict},
-    watch::Feed,
 };
 
 #[derive(Debug)]
