@@ -4,15 +4,21 @@
 //! gate, which runs where environments are created.
 //!
 //! The parts: `bucket` rates, `account` caps and counts, `leases` rights that end
-//! by themselves, `counter` the whole, `gate` new environments per function.
+//! by themselves, `counter` the whole, `blocks` what it lends to frontends,
+//! `allowance` what a frontend admits of that by itself, `gate` new environments per
+//! function.
 
 mod account;
+mod allowance;
+mod blocks;
 mod bucket;
 mod counter;
 mod gate;
 mod leases;
 
 pub use account::{AccountLimits, Claimed, ReserveError};
+pub use allowance::{Admission, Allowances, Basis};
+pub use blocks::{BLOCK_MAX, BLOCK_MIN, BlockAsk, Lent, block_size};
 pub use bucket::Bucket;
 pub use counter::{Admitted, Ask, Counter, Refusal};
 pub use gate::CreateGate;

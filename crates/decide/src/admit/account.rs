@@ -84,6 +84,8 @@ pub(super) struct Account {
     limits: AccountLimits,
     reserved_sum: u32,
     unreserved_in_flight: u32,
+    /// Slots that frontends hold in blocks, for calls of functions that reserve nothing.
+    lent: u32,
     in_flight: u32,
     /// Provisioned units without a call, of functions that reserve nothing.
     provisioned_unused: u32,
@@ -113,6 +115,7 @@ impl Account {
             limits,
             reserved_sum: 0,
             unreserved_in_flight: 0,
+            lent: 0,
             in_flight: 0,
             provisioned_unused: 0,
             functions: Table::default(),
@@ -172,9 +175,23 @@ impl Account {
         function_of(&mut self.functions, name, now, concurrency).tenant_limit = limit;
     }
 
+    pub(super) fn limit(&self) -> u32 {
+        self.limits.concurrency
+    }
+
+    /// What may still be claimed by functions that reserve nothing.
+    pub(super) fn room(&self) -> u32 {
+        self.limits.concurrency.saturating_sub(self.claimed().total())
+    }
+
+    pub(super) fn lent_changed(&mut self, before: u32, after: u32) {
+        self.lent = self.lent - before + after;
+    }
+
+    /// What is lent counts as in flight: each slot may have its call.
     pub(super) fn claimed(&self) -> Claimed {
         Claimed {
-            unreserved_in_flight: self.unreserved_in_flight,
+            unreserved_in_flight: self.unreserved_in_flight + self.lent,
             reserved: self.reserved_sum,
             provisioned_unused: self.provisioned_unused,
         }

@@ -13,6 +13,7 @@ use model::{
 
 use super::{
     account::{Account, AccountLimits, Call, Claimed, ReserveError},
+    blocks::Loans,
     leases::{Held, Leases},
 };
 use crate::table::Table;
@@ -50,6 +51,7 @@ pub struct Counter {
     defaults: AccountLimits,
     accounts: Table<AccountId, Account>,
     leases: Leases,
+    pub(super) loans: Loans,
 }
 
 impl Default for Counter {
@@ -61,7 +63,12 @@ impl Default for Counter {
 impl Counter {
     /// `defaults` hold for accounts of which nothing else was said.
     pub fn new(defaults: AccountLimits, lease_ttl: Span) -> Counter {
-        Counter { defaults, accounts: Table::default(), leases: Leases::new(lease_ttl) }
+        Counter {
+            defaults,
+            accounts: Table::default(),
+            leases: Leases::new(lease_ttl),
+            loans: Loans::new(lease_ttl),
+        }
     }
 
     /// Step 4 of the order of admission: what `take` would refuse now.
@@ -104,18 +111,19 @@ impl Counter {
         self.leases.renew(now, holder);
     }
 
-    /// Ends the leases of holders that gave no sign of life; how many (I4).
+    /// Ends the leases of holders that gave no sign of life, and their blocks; how many
+    /// of both (I4).
     pub fn expire(&mut self, now: Now) -> usize {
         let ended = self.leases.expire(now);
         for held in &ended {
             self.leave(held);
         }
-        ended.len()
+        ended.len() + self.expire_loans(now)
     }
 
     /// When `expire` is due.
     pub fn deadline(&self) -> Option<Now> {
-        self.leases.next_expiry()
+        [self.leases.next_expiry(), self.loans.next_expiry()].into_iter().flatten().min()
     }
 
     pub fn set_limits(&mut self, now: Now, account: AccountId, limits: AccountLimits) {
@@ -171,7 +179,7 @@ impl Counter {
         self.leases.len()
     }
 
-    fn account(&mut self, id: AccountId) -> &mut Account {
+    pub(super) fn account(&mut self, id: AccountId) -> &mut Account {
         let defaults = self.defaults;
         self.accounts.get_or_insert(&id, || Account::new(defaults))
     }
