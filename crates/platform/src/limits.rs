@@ -30,9 +30,9 @@ pub const GREETING_TTL: Span = Span::secs(5);
 pub const REDIAL_MIN: Span = Span::millis(20);
 /// A call that is made meanwhile ends the pause.
 pub const REDIAL_MAX: Span = Span::secs(2);
-/// A connection on which nothing was heard for so long is asked for a sign of life.
+/// An end that has nothing to say for so long gives a sign of life.
 pub const SILENCE: Span = Span::secs(5);
-/// After so many further silences the connection is broken.
+/// After more silences than these in a row the connection is broken.
 pub const SILENCES_MAX: u32 = 2;
 /// Connections served at once; further ones are hung up on.
 pub const CONNECTIONS_MAX: usize = 4_096;

@@ -59,9 +59,8 @@ pub enum Frame {
     },
     /// The reader of a body wants no more of it. `Broken` confirms.
     Stop(StreamId),
-    /// Is anybody there?
-    Ping,
-    Pong,
+    /// A sign of life, where there is nothing else to say.
+    Alive,
 }
 
 /// A message with the beginning of its body.
@@ -96,8 +95,7 @@ mod kind {
     pub(super) const BROKEN: u8 = 11;
     pub(super) const ROOM: u8 = 12;
     pub(super) const STOP: u8 = 13;
-    pub(super) const PING: u8 = 14;
-    pub(super) const PONG: u8 = 15;
+    pub(super) const ALIVE: u8 = 14;
 }
 
 /// Bytes of the kind and the stream: what follows the length in every frame.
@@ -112,7 +110,7 @@ fn bounds(kind: u8) -> Result<(usize, usize), Malformed> {
         kind::NOTE => (0, MESSAGE_BYTES_MAX),
         kind::PIECE | kind::LAST_PIECE => (0, PIECE_BYTES_MAX),
         kind::ROOM => (4, 4),
-        kind::NO_ANSWER | kind::BROKEN | kind::STOP | kind::PING | kind::PONG => (0, 0),
+        kind::NO_ANSWER | kind::BROKEN | kind::STOP | kind::ALIVE => (0, 0),
         other => return Err(Malformed::Kind(other)),
     })
 }
@@ -158,8 +156,7 @@ fn parse(kind: u8, stream: StreamId, mut own: Bytes) -> Result<Frame, Malformed>
         kind::BROKEN => Frame::Broken(stream),
         kind::ROOM => Frame::Room { stream, bytes: own.get_u32_le() },
         kind::STOP => Frame::Stop(stream),
-        kind::PING => Frame::Ping,
-        kind::PONG => Frame::Pong,
+        kind::ALIVE => Frame::Alive,
         other => return Err(Malformed::Kind(other)),
     })
 }
@@ -279,8 +276,7 @@ pub fn put(out: &mut BytesMut, frame: &Frame) {
         Frame::Broken(stream) => (kind::BROKEN, *stream, &[]),
         Frame::Room { stream, bytes } => (kind::ROOM, *stream, &bytes.to_le_bytes()),
         Frame::Stop(stream) => (kind::STOP, *stream, &[]),
-        Frame::Ping => (kind::PING, 0, &[]),
-        Frame::Pong => (kind::PONG, 0, &[]),
+        Frame::Alive => (kind::ALIVE, 0, &[]),
     };
     let start = begin(out, kind, stream);
     out.extend_from_slice(own);

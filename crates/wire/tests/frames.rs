@@ -37,8 +37,7 @@ fn frames() -> impl Strategy<Value = Frame> {
         stream().prop_map(Frame::Broken),
         (stream(), any::<u32>()).prop_map(|(stream, bytes)| Frame::Room { stream, bytes }),
         stream().prop_map(Frame::Stop),
-        Just(Frame::Ping),
-        Just(Frame::Pong),
+        Just(Frame::Alive),
     ]
 }
 

@@ -86,7 +86,11 @@ pub(super) struct Driver<S, R> {
     sending: VecDeque<Outgoing>,
     receiving: BTreeMap<StreamId, Incoming>,
     silence: Pin<Box<Sleep>>,
+    /// Since the last look at the silence.
     heard: bool,
+    spoke: bool,
+    /// The inbox had room when it was last asked.
+    reads: bool,
     silences: u32,
 }
 
@@ -108,6 +112,8 @@ where
             receiving: BTreeMap::new(),
             silence: Box::pin(tokio::time::sleep(SILENCE.to_std())),
             heard: false,
+            spoke: false,
+            reads: true,
             silences: 0,
         }
     }
@@ -137,7 +143,11 @@ where
     }
 
     fn read(&mut self, context: &mut Context<'_>) -> Result<(), Ending> {
-        while self.receiver.poll_ready(context).is_ready() {
+        loop {
+            self.reads = self.receiver.poll_ready(context).is_ready();
+            if !self.reads {
+                return Ok(());
+            }
             if let Some(frame) = frame::take(&mut self.reading)? {
                 self.take(frame)?;
                 continue;
@@ -146,10 +156,9 @@ where
             match pin!(self.stream.read_buf(&mut self.reading)).poll(context)? {
                 Poll::Ready(0) => return Err(Ending::HungUp),
                 Poll::Ready(_) => self.heard = true,
-                Poll::Pending => break,
+                Poll::Pending => return Ok(()),
             }
         }
-        Ok(())
     }
 
     fn take(&mut self, frame: Frame) -> Result<(), Ending> {
@@ -189,11 +198,7 @@ where
                 self.stop(stream);
                 Ok(())
             }
-            Frame::Ping => {
-                self.link.control(&Frame::Pong);
-                Ok(())
-            }
-            Frame::Pong => Ok(()),
+            Frame::Alive => Ok(()),
             Frame::Hello(_) | Frame::Greeting(_) => Err(Ending::Rules("it greeted twice")),
         }
     }
@@ -226,20 +231,20 @@ where
         }
     }
 
-    /// Asks a silent end for a sign of life, and gives it up.
+    /// Says that this end lives, where it said nothing else, and gives up an end that
+    /// does not. What is not read for want of room in the inbox counts as heard.
     fn listen(&mut self, context: &mut Context<'_>) -> Result<(), Ending> {
         while self.silence.as_mut().poll(context).is_ready() {
             let next = Instant::now() + SILENCE.to_std();
             self.silence.as_mut().reset(next);
-            if std::mem::take(&mut self.heard) {
-                self.silences = 0;
-                continue;
+            if !std::mem::take(&mut self.spoke) && self.writing.bytes.is_empty() {
+                self.link.control(&Frame::Alive);
             }
-            if self.silences == SILENCES_MAX {
+            let heard = std::mem::take(&mut self.heard) || !self.reads;
+            self.silences = if heard { 0 } else { self.silences + 1 };
+            if self.silences > SILENCES_MAX {
                 return Err(Ending::Silent);
             }
-            self.silences += 1;
-            self.link.control(&Frame::Ping);
         }
         Ok(())
     }
@@ -254,7 +259,7 @@ where
                     return Err(Ending::HungUp);
                 }
                 self.writing.bytes.advance(written);
-                self.unflushed = true;
+                (self.unflushed, self.spoke) = (true, true);
             }
             self.link.gather(&mut self.writing, context.waker());
             self.sending.extend(self.writing.bodies.drain(..));

@@ -46,6 +46,7 @@ struct Shared {
     roles: Mutex<BTreeMap<String, Role>>,
     places: Arc<Semaphore>,
     connections: AtomicU64,
+    closed: watch::Sender<bool>,
 }
 
 /// A role of this process, as connections see it.
@@ -99,6 +100,7 @@ impl Exchange {
             roles: Mutex::default(),
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             connections: AtomicU64::new(0),
+            closed: watch::Sender::new(false),
         };
         Exchange { network, tasks, shared: Arc::new(shared) }
     }
@@ -120,6 +122,7 @@ impl Exchange {
         let hello = Hello { to: to.to_owned(), from: from.to_owned() };
         let dialler = Dialler { network: self.network.clone(), address, hello };
         let (remote, keep) = Remote::new(dialler);
+        let keep = self.until_closed(keep);
         self.tasks.spawn(TaskKind::Connection, "connection to a role", keep);
         Caller { role, way: Way::There(Arc::new(remote), Tongue::NEW) }
     }
@@ -159,6 +162,27 @@ impl Exchange {
         self.roles().remove(name);
     }
 
+    /// Ends everything at once, as the end of the process would: listeners, and the
+    /// connections that others made or that this end's callers made.
+    pub fn close(&self) {
+        self.shared.closed.send_replace(true);
+    }
+
+    fn until_closed<F>(&self, work: F) -> impl Future<Output = ()> + Send + 'static
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut closed = self.shared.closed.subscribe();
+        async move {
+            tokio::select! {
+                biased;
+                () = work => {}
+                // The sender is gone only where nobody can close any more.
+                Ok(_) = closed.wait_for(|closed| *closed) => {}
+            }
+        }
+    }
+
     fn roles(&self) -> MutexGuard<'_, BTreeMap<String, Role>> {
         self.shared.roles.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,20 +193,26 @@ impl Exchange {
         let mut listening = self.network.listen(address).await?;
         let address = listening.address().clone();
         let exchange = self.clone();
-        self.tasks.spawn(TaskKind::Listener, "listener for roles", async move {
+        let listen = self.until_closed(async move {
             while let Some(arrived) = listening.accept().await {
-                let Ok(place) = Arc::clone(&exchange.shared.places).try_acquire_owned() else {
-                    tracing::warn!(limit = CONNECTIONS_MAX, "too many connections between roles");
-                    continue;
-                };
-                let serving = exchange.clone();
-                exchange.tasks.spawn(TaskKind::Connection, "connection of a role", async move {
-                    serving.arrive(arrived).await;
-                    drop(place);
-                });
+                exchange.welcome(arrived);
             }
         });
+        self.tasks.spawn(TaskKind::Listener, "listener for roles", listen);
         Ok(address)
+    }
+
+    fn welcome(&self, arrived: network::Arrived) {
+        let Ok(place) = Arc::clone(&self.shared.places).try_acquire_owned() else {
+            tracing::warn!(limit = CONNECTIONS_MAX, "too many connections between roles");
+            return;
+        };
+        let exchange = self.clone();
+        let serve = self.until_closed(async move {
+            exchange.arrive(arrived).await;
+            drop(place);
+        });
+        self.tasks.spawn(TaskKind::Connection, "connection of a role", serve);
     }
 
     async fn arrive(&self, arrived: network::Arrived) {

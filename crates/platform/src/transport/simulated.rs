@@ -99,6 +99,7 @@ impl Simulated {
         self.tasks.spawn(TaskKind::Background, "simulated line", async move {
             if clear {
                 tokio::select! {
+                    biased;
                     _ = copy_bidirectional(&mut near_end, &mut far_end) => return,
                     _ = weather.changed() => {}
                 }

@@ -126,3 +126,30 @@ async fn what_was_asked_is_answered_after_the_last_caller_has_gone() {
         stage.peers.changed().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_exchange_is_gone_like_a_process() {
+    let mut stage = stage().await;
+    let caller = stage.caller();
+    let pending = caller.send("x".into(), Body::Empty).await.unwrap();
+    let call = call_of(stage.inbox.next().await);
+    stage.far.close();
+    assert_eq!(pending.await.unwrap_err(), Unreachable("worker"));
+    assert_eq!(caller.call("x".into()).await, Err(Unreachable("worker")), "nobody listens");
+    assert!(call.reply.offer("x".into()).is_err());
+
+    // Another process takes its place; then the end that calls goes.
+    let again = Exchange::new(Network::simulated(&stage.network), Tasks::default());
+    let (here, mut inbox) = in_process("worker");
+    let mut peers = again.register("worker-3", &here, |_| true).unwrap();
+    again.listen(&address()).await.unwrap();
+    let pending = caller.send("x".into(), Body::Empty).await.unwrap();
+    let call = call_of(inbox.next().await);
+    stage.near.close();
+    assert_eq!(pending.await.unwrap_err(), Unreachable("worker"));
+    assert_eq!(caller.call("x".into()).await, Err(Unreachable("worker")));
+    while !peers.now().is_empty() {
+        peers.changed().await;
+    }
+    assert!(call.reply.offer("x".into()).is_err());
+}

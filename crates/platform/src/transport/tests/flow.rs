@@ -123,6 +123,9 @@ async fn a_full_inbox_makes_senders_wait_and_loses_nothing() {
     assert_eq!(caller.try_note(sent), Err(sent));
     assert!(sent as usize > limits::ROLE_QUEUE_MAX, "{sent}");
     assert!((sent as usize) < 100_000, "{sent}");
+    // However long it takes: a connection that waits for room is not silent.
+    tokio::time::sleep(std::time::Duration::from_secs(300)).await;
+    assert_eq!(caller.try_note(sent), Err(sent));
     for n in 0..sent {
         assert!(matches!(stage.inbox.next().await, Some(Mail::Note(note)) if note == n));
     }
