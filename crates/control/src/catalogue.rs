@@ -7,7 +7,7 @@ use model::{
     AccountId, FunctionConfig, FunctionName, Qualifier, Region, VersionId,
     function::FunctionSettings,
 };
-use store::{Found, Store, TransactError, Transaction, schema};
+use store::{Found, Store, TransactError, Transaction, limits::PAGE_ENTRIES_MAX, schema};
 
 use crate::{failure::Failure, limits::COMMIT_ATTEMPTS_MAX, target::Target};
 
@@ -150,7 +150,9 @@ impl Catalogue {
             transaction = transaction.put(&version_key(version)?, version)?;
         }
         if let Some(number) = amendment.forget {
-            transaction = transaction.delete(&schema::function_version(account, name, number));
+            transaction = transaction
+                .delete(&schema::function_version(account, name, number))
+                .delete(&schema::provisioned_config(account, name, number));
         }
         if transaction.ops.is_empty() {
             return Ok(true);
@@ -172,6 +174,11 @@ impl Catalogue {
             for number in &settings.value.versions {
                 let key = schema::function_version(target.account, &target.name, *number);
                 transaction = transaction.delete(&key);
+            }
+            let prefix = schema::function_provisioned_configs(target.account, &target.name);
+            let configs = self.store.read_page(&prefix, None, PAGE_ENTRIES_MAX).await?;
+            for (key, _) in configs.found {
+                transaction = transaction.delete_key(key);
             }
             if self.committed(transaction).await? {
                 return Ok(());

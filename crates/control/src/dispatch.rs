@@ -12,7 +12,7 @@ use crate::{
     extension::{self, Asked, Extension},
     failure::Failure,
     function_concurrency, get_account_settings, get_function, link, list_functions,
-    list_versions_by_function, publish_version,
+    list_versions_by_function, provisioned_concurrency, publish_version,
     request::Request,
     role::Control,
     tags,
@@ -33,6 +33,10 @@ enum Served {
     PutFunctionConcurrency,
     GetFunctionConcurrency,
     DeleteFunctionConcurrency,
+    PutProvisionedConcurrencyConfig,
+    GetProvisionedConcurrencyConfig,
+    ListProvisionedConcurrencyConfigs,
+    DeleteProvisionedConcurrencyConfig,
     PublishVersion,
     ListVersionsByFunction,
     ListTags,
@@ -53,6 +57,10 @@ const SERVED: &[(Operation, Served)] = &[
     (Operation::PutFunctionConcurrency, Served::PutFunctionConcurrency),
     (Operation::GetFunctionConcurrency, Served::GetFunctionConcurrency),
     (Operation::DeleteFunctionConcurrency, Served::DeleteFunctionConcurrency),
+    (Operation::PutProvisionedConcurrencyConfig, Served::PutProvisionedConcurrencyConfig),
+    (Operation::GetProvisionedConcurrencyConfig, Served::GetProvisionedConcurrencyConfig),
+    (Operation::ListProvisionedConcurrencyConfigs, Served::ListProvisionedConcurrencyConfigs),
+    (Operation::DeleteProvisionedConcurrencyConfig, Served::DeleteProvisionedConcurrencyConfig),
     (Operation::PublishVersion, Served::PublishVersion),
     (Operation::ListVersionsByFunction, Served::ListVersionsByFunction),
     (Operation::ListTags, Served::ListTags),
@@ -141,6 +149,18 @@ async fn perform(
         Served::PutFunctionConcurrency => function_concurrency::put(control, request).await,
         Served::GetFunctionConcurrency => function_concurrency::get(control, request).await,
         Served::DeleteFunctionConcurrency => function_concurrency::delete(control, request).await,
+        Served::PutProvisionedConcurrencyConfig => {
+            provisioned_concurrency::put(control, request).await
+        }
+        Served::GetProvisionedConcurrencyConfig => {
+            provisioned_concurrency::get(control, request).await
+        }
+        Served::ListProvisionedConcurrencyConfigs => {
+            provisioned_concurrency::list(control, request).await
+        }
+        Served::DeleteProvisionedConcurrencyConfig => {
+            provisioned_concurrency::delete(control, request).await
+        }
         Served::PublishVersion => publish_version::handle(control, request).await,
         Served::ListVersionsByFunction => list_versions_by_function::handle(control, request).await,
         Served::ListTags => tags::list(control, request).await,

@@ -21,6 +21,7 @@ use crate::{
     catalogue::{Amendment, Catalogue, Function},
     failure::Failure,
     limits::COMMIT_ATTEMPTS_MAX,
+    provisioned_concurrency::{provisioned, provisioned_unreserved},
     request::Request,
     role::Control,
     target::Target,
@@ -53,7 +54,11 @@ async fn reserve(catalogue: &Catalogue, target: &Target, asked: u32) -> Result<b
     let found = catalogue.store.read(&limits_key).await?;
     let limits = found.as_ref().map_or_else(AccountLimits::default, |found| found.value.clone());
     let Function { settings, .. } = catalogue.read(target).await?;
+    if u64::from(asked) < provisioned(catalogue, target).await? {
+        return Err(under_provisioned().into());
+    }
     let others = reserved(catalogue, target.account, Some(&target.name)).await?;
+    let others = others + provisioned_unreserved(catalogue, target).await?;
     let left = u64::from(limits.concurrency).saturating_sub(others + u64::from(asked));
     let grows = asked > settings.value.reserved.unwrap_or(0);
     if grows && left < u64::from(UNRESERVED_CONCURRENCY_MIN) {
@@ -90,6 +95,13 @@ pub(crate) async fn reserved(
             None => return Ok(sum),
         }
     }
+}
+
+fn under_provisioned() -> ApiError {
+    ApiError::invalid_parameter(
+        "Specified ReservedConcurrentExecutions for function is less than the provisioned \
+         concurrency of its versions.",
+    )
 }
 
 fn too_much() -> ApiError {

@@ -26,6 +26,7 @@ mod list_functions;
 mod list_versions_by_function;
 mod marker;
 mod opaque;
+mod provisioned_concurrency;
 mod publish_version;
 mod request;
 mod role;

@@ -16,6 +16,9 @@ pub(crate) const PAGE_ITEMS_MAX: usize = 50;
 /// Published versions of one function, so that a deletion is one transaction; one
 /// more is refused (400). Ours.
 pub(crate) const VERSIONS_MAX: usize = 1_000;
+/// Versions of one function with provisioned concurrency; one more is refused (400).
+/// Ours.
+pub(crate) const PROVISIONED_CONFIGS_MAX: usize = 16;
 /// Tags of one function (AWS); more are refused (400).
 pub(crate) const TAGS_MAX: usize = 50;
 /// A download link is good for so long (AWS: ten minutes); then 403.
@@ -28,8 +31,10 @@ pub(crate) const SWEEP_ROOTS_MAX: usize = 1_000;
 /// Bytes of code that an account may store (AWS); shown in its settings.
 pub(crate) const ACCOUNT_CODE_BYTES_MAX: u64 = 80_530_636_800;
 
-// A deletion names every version, the two records, and a precondition on each of them.
-const _: () = assert!(VERSIONS_MAX + 4 <= store::limits::TRANSACTION_PARTS_MAX);
+/// Keys that a deletion names: every version, what is provisioned of them, and the two
+/// records, with a precondition on each of these.
+const DELETION_KEYS_MAX: usize = VERSIONS_MAX + PROVISIONED_CONFIGS_MAX + 4;
+const _: () = assert!(DELETION_KEYS_MAX <= store::limits::TRANSACTION_PARTS_MAX);
 const _: () = assert!(
-    (VERSIONS_MAX + 4) * store::limits::KEY_BYTES_MAX <= store::limits::TRANSACTION_BYTES_MAX
+    DELETION_KEYS_MAX * store::limits::KEY_BYTES_MAX <= store::limits::TRANSACTION_BYTES_MAX
 );

@@ -96,6 +96,8 @@ async fn named(store: &Store) -> Result<BTreeSet<RootId>, Failure> {
                     Place::Installation
                     | Place::Credential(_)
                     | Place::AccountLimits(_)
+                    | Place::ProvisionedConfig(..)
+                    | Place::ProvisionedSet(..)
                     | Place::Lease(_),
                 ) => return Err(Failure::Inconsistent(format!("unknown key {}", entry.key))),
             }

@@ -171,7 +171,7 @@ pub(crate) fn signed(value: u64) -> i64 {
 }
 
 /// `2026-11-21T12:00:00.000+0000`
-fn timestamp(epoch_ms: u64) -> String {
+pub(crate) fn timestamp(epoch_ms: u64) -> String {
     let Civil { year, month, day, hour, minute, second, milli } = Civil::of_epoch_ms(epoch_ms);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}+0000")
 }

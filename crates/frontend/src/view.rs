@@ -103,6 +103,8 @@ impl View {
                 | Place::Credential(_)
                 | Place::AccountLimits(_)
                 | Place::FunctionSettings(..)
+                | Place::ProvisionedConfig(..)
+                | Place::ProvisionedSet(..)
                 | Place::Lease(_),
             )
             | None => return,

@@ -70,6 +70,8 @@ fn fact(key: &store::Key, value: Option<&[u8]>) -> Result<Option<Fact>, store::R
                 | Place::Installation
                 | Place::Credential(_)
                 | Place::AccountLimits(_)
+                | Place::ProvisionedConfig(..)
+                | Place::ProvisionedSet(..)
                 | Place::Lease(_),
             )
             | None,

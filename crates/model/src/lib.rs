@@ -18,6 +18,7 @@ pub mod limits;
 pub mod manifest;
 pub mod payload;
 pub mod pool_key;
+pub mod provisioned;
 pub mod reason;
 pub mod report;
 pub mod ring;
@@ -36,6 +37,9 @@ pub use invariant::Invariant;
 pub use manifest::{ChunkId, Manifest, RootId};
 pub use payload::{Digest, PayloadPlace, PayloadRef};
 pub use pool_key::{Class, CpuClass, KeyHash, PoolKey};
+pub use provisioned::{
+    ProvisionedCause, ProvisionedConfig, ProvisionedSet, ProvisionedState, ProvisionedStatus,
+};
 pub use reason::Reason;
 pub use report::{Arm, ErrorClass, ExecutionReport};
 pub use ring::{Attrs, Profile, RingRecord, RingState};

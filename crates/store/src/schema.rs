@@ -1,16 +1,10 @@
 //! Every key of the store, and the type of its value; one prefix holds one type.
-//!
-//! | key | value |
-//! |---|---|
-//! | `installation` | `Installation` |
-//! | `credentials/{access key id}` | `Credential` |
-//! | `accounts/{account}/limits` | `AccountLimits` |
-//! | `functions/heads/{account}/{name}` | `FunctionConfig` (`$LATEST`) |
-//! | `functions/versions/{account}/{name}/{number:020}` | `FunctionConfig` (published) |
-//! | `functions/settings/{account}/{name}` | `FunctionSettings` |
-//! | `leases/{name}` | `LeaseRecord` |
+//! The table stands at `Place`.
 
-use model::{AccountId, FunctionConfig, FunctionName, function::FunctionSettings};
+use model::{
+    AccountId, FunctionConfig, FunctionName, KeyHash, ProvisionedConfig, ProvisionedSet,
+    function::FunctionSettings,
+};
 
 use crate::{
     key::{Key, Prefix, TypedKey, TypedPrefix},
@@ -20,6 +14,18 @@ use crate::{
 };
 
 /// What a key is about; for watchers, that see keys of many types.
+///
+/// | key | value |
+/// |---|---|
+/// | `installation` | `Installation` |
+/// | `credentials/{access key id}` | `Credential` |
+/// | `accounts/{account}/limits` | `AccountLimits` |
+/// | `functions/heads/{account}/{name}` | `FunctionConfig` (`$LATEST`) |
+/// | `functions/versions/{account}/{name}/{number:020}` | `FunctionConfig` (published) |
+/// | `functions/settings/{account}/{name}` | `FunctionSettings` |
+/// | `provisioned/configs/{account}/{name}/{number:020}` | `ProvisionedConfig` |
+/// | `provisioned/sets/{account}/{name}/{number:020}/{key hash:032x}` | `ProvisionedSet` |
+/// | `leases/{name}` | `LeaseRecord` |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     Installation,
@@ -28,6 +34,8 @@ pub enum Place {
     FunctionHead(AccountId, FunctionName),
     FunctionVersion(AccountId, FunctionName, u64),
     FunctionSettings(AccountId, FunctionName),
+    ProvisionedConfig(AccountId, FunctionName, u64),
+    ProvisionedSet(AccountId, FunctionName, u64, KeyHash),
     Lease(LeaseName),
 }
 
@@ -88,6 +96,51 @@ pub fn functions() -> Prefix {
     Prefix::new("functions/".into())
 }
 
+pub fn provisioned_config(
+    account: AccountId,
+    name: &FunctionName,
+    number: u64,
+) -> TypedKey<ProvisionedConfig> {
+    TypedKey::new(format!("provisioned/configs/{account}/{name}/{number:020}"))
+}
+
+/// What is asked for of one function, by version.
+pub fn function_provisioned_configs(
+    account: AccountId,
+    name: &FunctionName,
+) -> TypedPrefix<ProvisionedConfig> {
+    TypedPrefix::new(format!("provisioned/configs/{account}/{name}/"))
+}
+
+/// What is asked for of all functions of an account.
+pub fn account_provisioned_configs(account: AccountId) -> TypedPrefix<ProvisionedConfig> {
+    TypedPrefix::new(format!("provisioned/configs/{account}/"))
+}
+
+pub fn provisioned_set(
+    account: AccountId,
+    name: &FunctionName,
+    number: u64,
+    key: KeyHash,
+) -> TypedKey<ProvisionedSet> {
+    TypedKey::new(format!("provisioned/sets/{account}/{name}/{number:020}/{key:?}"))
+}
+
+/// The sets of one version: its own, and what is left of one of the same number
+/// that was deleted with its function.
+pub fn provisioned_sets(
+    account: AccountId,
+    name: &FunctionName,
+    number: u64,
+) -> TypedPrefix<ProvisionedSet> {
+    TypedPrefix::new(format!("provisioned/sets/{account}/{name}/{number:020}/"))
+}
+
+/// Everything about provisioned concurrency: what is asked for, and the sets.
+pub fn provisioned() -> Prefix {
+    Prefix::new("provisioned/".into())
+}
+
 pub(crate) fn lease(name: &LeaseName) -> TypedKey<LeaseRecord> {
     TypedKey::new(format!("leases/{name}"))
 }
@@ -108,6 +161,12 @@ impl Value for FunctionConfig {
 impl Value for FunctionSettings {
     const FORMAT: u32 = 1;
 }
+impl Value for ProvisionedConfig {
+    const FORMAT: u32 = 1;
+}
+impl Value for ProvisionedSet {
+    const FORMAT: u32 = 1;
+}
 impl Value for LeaseRecord {
     const FORMAT: u32 = 1;
 }
@@ -123,6 +182,12 @@ impl Place {
                 function_version(*account, name, *number).into_key()
             }
             Place::FunctionSettings(account, name) => function_settings(*account, name).into_key(),
+            Place::ProvisionedConfig(account, name, number) => {
+                provisioned_config(*account, name, *number).into_key()
+            }
+            Place::ProvisionedSet(account, name, number, key) => {
+                provisioned_set(*account, name, *number, *key).into_key()
+            }
             Place::Lease(name) => lease(name).into_key(),
         }
     }
@@ -150,6 +215,19 @@ impl Place {
                     _ => return None,
                 }
             }
+            ("provisioned", Some(kind)) => {
+                let account = AccountId::parse(parts.next()?)?;
+                let name = FunctionName::parse(parts.next()?).ok()?;
+                let number = parts.next()?.parse().ok()?;
+                match kind {
+                    "configs" => Place::ProvisionedConfig(account, name, number),
+                    "sets" => {
+                        let key = u128::from_str_radix(parts.next()?, 16).ok()?;
+                        Place::ProvisionedSet(account, name, number, KeyHash(key))
+                    }
+                    _ => return None,
+                }
+            }
             _ => return None,
         };
         (parts.next().is_none() && place.key() == *key).then_some(place)
@@ -170,7 +248,9 @@ mod tests {
             Place::AccountLimits(account),
             Place::FunctionHead(account, name.clone()),
             Place::FunctionVersion(account, name.clone(), 10),
-            Place::FunctionSettings(account, name),
+            Place::FunctionSettings(account, name.clone()),
+            Place::ProvisionedConfig(account, name.clone(), 3),
+            Place::ProvisionedSet(account, name, 3, KeyHash(0xabc << 100)),
             Place::Lease(LeaseName::parse("manager-1").unwrap()),
         ];
         for place in places {

@@ -71,6 +71,15 @@ impl Check for DeleteFunctionRequest {
     }
 }
 
+impl Check for DeleteProvisionedConcurrencyConfigRequest {
+    fn check(&self, v: &mut Violations) {
+        v.required("functionName", self.function_name.is_some());
+        v.text("functionName", self.function_name.as_deref(), &c::FUNCTION_NAME);
+        v.required("qualifier", self.qualifier.is_some());
+        v.text("qualifier", self.qualifier.as_deref(), &c::QUALIFIER);
+    }
+}
+
 impl Check for GetAccountSettingsRequest {
     fn check(&self, _v: &mut Violations) {}
 }
@@ -106,12 +115,30 @@ impl Check for GetFunctionRequest {
     }
 }
 
+impl Check for GetProvisionedConcurrencyConfigRequest {
+    fn check(&self, v: &mut Violations) {
+        v.required("functionName", self.function_name.is_some());
+        v.text("functionName", self.function_name.as_deref(), &c::FUNCTION_NAME);
+        v.required("qualifier", self.qualifier.is_some());
+        v.text("qualifier", self.qualifier.as_deref(), &c::QUALIFIER);
+    }
+}
+
 impl Check for ListFunctionsRequest {
     fn check(&self, v: &mut Violations) {
         v.one_of("functionVersion", self.function_version.as_ref());
         v.text("marker", self.marker.as_deref(), &c::STRING);
         v.text("masterRegion", self.master_region.as_deref(), &c::MASTER_REGION);
         v.integer("maxItems", self.max_items, &c::MAX_LIST_ITEMS);
+    }
+}
+
+impl Check for ListProvisionedConcurrencyConfigsRequest {
+    fn check(&self, v: &mut Violations) {
+        v.required("functionName", self.function_name.is_some());
+        v.text("functionName", self.function_name.as_deref(), &c::FUNCTION_NAME);
+        v.text("marker", self.marker.as_deref(), &c::STRING);
+        v.integer("maxItems", self.max_items, &c::MAX_PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEMS);
     }
 }
 
@@ -152,6 +179,24 @@ impl Check for PutFunctionConcurrencyRequest {
             self.reserved_concurrent_executions,
             &c::RESERVED_CONCURRENT_EXECUTIONS,
         );
+    }
+}
+
+impl Check for PutProvisionedConcurrencyConfigRequest {
+    fn check(&self, v: &mut Violations) {
+        v.required("functionName", self.function_name.is_some());
+        v.text("functionName", self.function_name.as_deref(), &c::FUNCTION_NAME);
+        v.required(
+            "provisionedConcurrentExecutions",
+            self.provisioned_concurrent_executions.is_some(),
+        );
+        v.integer(
+            "provisionedConcurrentExecutions",
+            self.provisioned_concurrent_executions,
+            &c::POSITIVE_INTEGER,
+        );
+        v.required("qualifier", self.qualifier.is_some());
+        v.text("qualifier", self.qualifier.as_deref(), &c::QUALIFIER);
     }
 }
 

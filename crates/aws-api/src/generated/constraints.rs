@@ -123,6 +123,8 @@ pub static MASTER_REGION: Text = Text {
     }),
 };
 pub static MAX_LIST_ITEMS: Integer = Integer { min: Some(1), max: Some(10000) };
+pub static MAX_PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEMS: Integer =
+    Integer { min: Some(1), max: Some(50) };
 pub static MEMORY_SIZE: Integer = Integer { min: Some(128), max: Some(32768) };
 pub static NAMESPACED_FUNCTION_NAME: Text = Text {
     min: Some(1),
@@ -144,6 +146,15 @@ pub static NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER: Text = Text {
 };
 pub static PER_EXECUTION_ENVIRONMENT_MAX_CONCURRENCY: Integer =
     Integer { min: Some(1), max: Some(1600) };
+pub static POSITIVE_INTEGER: Integer = Integer { min: Some(1), max: None };
+pub static QUALIFIER: Text = Text {
+    min: Some(1),
+    max: Some(128),
+    pattern: Some(Pattern {
+        shown: "(|[a-zA-Z0-9$_-]+)",
+        matcher: Matcher::regex("(|[a-zA-Z0-9$_-]+)"),
+    }),
+};
 pub static RESERVED_CONCURRENT_EXECUTIONS: Integer = Integer { min: Some(0), max: None };
 pub static RESOURCE_ARN: Text = Text {
     min: Some(0),

@@ -87,6 +87,12 @@ open_enum! { PackageType {
     Image = "Image",
 } }
 
+open_enum! { ProvisionedConcurrencyStatusEnum {
+    InProgress = "IN_PROGRESS",
+    Ready = "READY",
+    Failed = "FAILED",
+} }
+
 open_enum! { Runtime {
     Nodejs = "nodejs",
     Nodejs4_3 = "nodejs4.3",

@@ -122,6 +122,25 @@ impl Request for DeleteFunctionRequest {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+pub struct DeleteProvisionedConcurrencyConfigRequest {
+    #[serde(skip)]
+    pub function_name: Option<String>,
+    #[serde(skip)]
+    pub qualifier: Option<String>,
+}
+
+impl Request for DeleteProvisionedConcurrencyConfigRequest {
+    const HAS_BODY: bool = false;
+
+    fn bind(&mut self, source: &Source<'_>) -> Result<(), ApiError> {
+        self.function_name = source.param("FunctionName");
+        self.qualifier = source.query("Qualifier");
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct GetAccountSettingsRequest {}
 
 impl Request for GetAccountSettingsRequest {
@@ -188,6 +207,25 @@ impl Request for GetFunctionRequest {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+pub struct GetProvisionedConcurrencyConfigRequest {
+    #[serde(skip)]
+    pub function_name: Option<String>,
+    #[serde(skip)]
+    pub qualifier: Option<String>,
+}
+
+impl Request for GetProvisionedConcurrencyConfigRequest {
+    const HAS_BODY: bool = false;
+
+    fn bind(&mut self, source: &Source<'_>) -> Result<(), ApiError> {
+        self.function_name = source.param("FunctionName");
+        self.qualifier = source.query("Qualifier");
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ListFunctionsRequest {
     #[serde(skip)]
     pub function_version: Option<FunctionVersion>,
@@ -206,6 +244,28 @@ impl Request for ListFunctionsRequest {
         self.function_version = source.query("FunctionVersion").map(Into::into);
         self.marker = source.query("Marker");
         self.master_region = source.query("MasterRegion");
+        self.max_items = source.query_integer("MaxItems")?;
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ListProvisionedConcurrencyConfigsRequest {
+    #[serde(skip)]
+    pub function_name: Option<String>,
+    #[serde(skip)]
+    pub marker: Option<String>,
+    #[serde(skip)]
+    pub max_items: Option<i64>,
+}
+
+impl Request for ListProvisionedConcurrencyConfigsRequest {
+    const HAS_BODY: bool = false;
+
+    fn bind(&mut self, source: &Source<'_>) -> Result<(), ApiError> {
+        self.function_name = source.param("FunctionName");
+        self.marker = source.query("Marker");
         self.max_items = source.query_integer("MaxItems")?;
         Ok(())
     }
@@ -287,6 +347,27 @@ impl Request for PutFunctionConcurrencyRequest {
 
     fn bind(&mut self, source: &Source<'_>) -> Result<(), ApiError> {
         self.function_name = source.param("FunctionName");
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PutProvisionedConcurrencyConfigRequest {
+    #[serde(skip)]
+    pub function_name: Option<String>,
+    #[serde(rename = "ProvisionedConcurrentExecutions", skip_serializing_if = "Option::is_none")]
+    pub provisioned_concurrent_executions: Option<i64>,
+    #[serde(skip)]
+    pub qualifier: Option<String>,
+}
+
+impl Request for PutProvisionedConcurrencyConfigRequest {
+    const HAS_BODY: bool = true;
+
+    fn bind(&mut self, source: &Source<'_>) -> Result<(), ApiError> {
+        self.function_name = source.param("FunctionName");
+        self.qualifier = source.query("Qualifier");
         Ok(())
     }
 }
