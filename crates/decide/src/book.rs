@@ -172,7 +172,7 @@ impl Book {
             Input::Ring { v, attrs } => self.settings.learn(v, attrs),
             Input::Hear { from, word } => self.hear(now, from, word, out),
             Input::Owned(moved) => self.take(now, moved, out),
-            Input::Transferred { env, epoch } => self.transferred(now, env, epoch, out),
+            Input::Transferred { env, epoch, to } => self.transferred(now, env, epoch, to, out),
             Input::TransferRefused { env, epoch } => self.transfer_refused(now, env, epoch, out),
             Input::Deadline => self.due(now, out),
         }
@@ -216,6 +216,11 @@ impl Book {
     /// Environments in the book, in any state.
     pub fn environments(&self) -> usize {
         self.envs.len()
+    }
+
+    /// Environments, starts and waiting calls: with any of them a manager may not exit.
+    pub fn obligations(&self) -> usize {
+        self.envs.len() + self.starts.len() + self.waiting.len()
     }
 
     pub fn calls_waiting(&self) -> usize {

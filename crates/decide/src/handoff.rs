@@ -92,12 +92,13 @@ pub struct Moved {
     pub record: EnvRecord,
 }
 
-/// Whether an old manager may exit: it owns nothing, and every live frontend knows
-/// a version that does without it. `without` is the first such version.
+/// Whether an old manager may exit: it has no obligations (`Book::obligations`), and
+/// every live frontend announces a version that does without it. `without` is the
+/// first version from which on it is a member of none.
 pub fn may_exit(
-    owned: usize,
+    obligations: usize,
     without: RingVersion,
     announced: impl IntoIterator<Item = RingVersion>,
 ) -> bool {
-    owned == 0 && announced.into_iter().all(|known| known >= without)
+    obligations == 0 && announced.into_iter().all(|known| known >= without)
 }

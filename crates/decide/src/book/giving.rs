@@ -3,6 +3,8 @@
 //! for them. Invariant: an entry that is `Moving` is granted to nobody, and leaves
 //! that state by the worker's word only.
 
+use alloc::sync::Arc;
+
 use model::{EnvId, Epoch, KeyHash, ManagerId, Now};
 
 use super::{
@@ -56,28 +58,37 @@ impl Book {
 
     /// The worker counts from `epoch` now, for another manager: whatever this book
     /// thought, the environment is not its own any more.
-    pub(super) fn transferred(&mut self, now: Now, env: EnvId, epoch: Epoch, out: &mut Outputs) {
-        let Some(seat) = self.envs.seat_of(env) else {
+    pub(super) fn transferred(
+        &mut self,
+        now: Now,
+        env: EnvId,
+        epoch: Epoch,
+        to: ManagerId,
+        out: &mut Outputs,
+    ) {
+        let seat = self.envs.seat_of(env);
+        let Some((seat, entry)) = seat.and_then(|seat| Some((seat, self.envs.get(seat)?))) else {
             return out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
         };
-        let Some(entry) = self.envs.get(seat) else { return };
         let (hash, worker, state) = (entry.key, entry.worker, entry.state);
-        let key = self.pools.get(hash).map(|pool| alloc::sync::Arc::clone(&pool.key));
-        if state.is_moving() {
+        let Some(key) = self.pools.get(hash).map(|pool| Arc::clone(&pool.key)) else { return };
+        if state == (State::Moving { to }) {
             // Its question is settled below, with the record.
             self.stop_moving(seat, hash);
         } else {
+            self.stays(now, seat, out);
             self.targets.moves(now, self.config.drain_after, Some(hash), -1);
         }
         self.remove(now, seat, out);
         self.departed.moved(env, epoch);
-        if let (State::Moving { to }, Some(key)) = (state, key) {
-            out.push(Output::Fact(Fact::HandedOver { env, key: hash, to }));
-            let moved = Moved { worker, record: EnvRecord { env, key, epoch, busy: false } };
+        out.push(Output::Fact(Fact::HandedOver { env, key: hash, to }));
+        let moved = Moved { worker, record: EnvRecord { env, key, epoch, busy: false } };
+        if state == (State::Moving { to }) {
             let (given, late) = self.gives.settled(hash, to, Some(moved));
             self.answer(hash, to, given, out);
-            let offer = late.map(|moved| Output::Tell { to, word: Word::Offer(moved) });
-            out.extend(offer);
+            out.extend(late.map(|moved| Output::Tell { to, word: Word::Offer(moved) }));
+        } else {
+            out.push(Output::Tell { to, word: Word::Offer(moved) });
         }
         self.feed(now, hash, out);
         self.place_waiting(now, out);

@@ -181,10 +181,12 @@ pub enum Input {
     },
     /// The worker: an environment of another manager is this one's now.
     Owned(Moved),
-    /// The worker made the change of owner; it counts from this epoch.
+    /// The worker made the change of owner, to the one told here: of two orders that
+    /// crossed a list the first may be the one. It counts from this epoch.
     Transferred {
         env: EnvId,
         epoch: Epoch,
+        to: ManagerId,
     },
     /// The worker did not make it: the environment is not free, or its epoch is the
     /// one told here.

@@ -49,6 +49,10 @@ impl Starts {
         id
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     pub(super) fn get(&self, id: StartId) -> Option<&Start> {
         self.open.get(&id)
     }
