@@ -23,7 +23,7 @@ use wire::{
     worker::{Hosted, Offer, WorkerAnswer, WorkerCall},
 };
 
-use crate::player::Player;
+use crate::{apart::Ways, player::Player};
 
 const WALL_MS: u64 = 1_795_262_461_000;
 const OFFER: Offer = Offer { memory_mb: 1 << 20, slots: 1_000, architecture: Architecture::X86_64 };
@@ -38,6 +38,7 @@ pub(crate) struct Fleet {
 
 pub(crate) struct World {
     pub(crate) player: Player,
+    pub(crate) ways: Ways,
     frontends: Vec<frontend::Frontend>,
     managers: BTreeMap<ManagerId, frontend::ManagerCaller>,
     /// The first of them.
@@ -77,6 +78,10 @@ impl World {
     }
 
     pub(crate) async fn sized(seed: u64, fleet: Fleet) -> World {
+        World::over(seed, fleet, Ways::Here).await
+    }
+
+    pub(crate) async fn over(seed: u64, fleet: Fleet, ways: Ways) -> World {
         let data = tempfile::tempdir().unwrap();
         let clock = Clock::simulated(WALL_MS);
         let entropy = Entropy::seeded(seed);
@@ -86,12 +91,13 @@ impl World {
         let (control, _) = in_process("control");
         let region = Region::parse("us-east-1").unwrap();
         let player = Player::default();
-        let (managers, manager_inboxes): (BTreeMap<_, _>, Vec<_>) = (1..=fleet.managers)
-            .map(|number| {
-                let (caller, inbox) = in_process("manager");
-                ((ManagerId(number), caller), (ManagerId(number), inbox))
-            })
-            .unzip();
+        let (mut managers, mut manager_inboxes) = (BTreeMap::new(), Vec::new());
+        for number in 1..=fleet.managers {
+            let (caller, inbox) = in_process("manager");
+            let caller = ways.lead("manager", number, caller).await;
+            managers.insert(ManagerId(number), caller);
+            manager_inboxes.push((ManagerId(number), inbox));
+        }
         let mut workers = BTreeMap::new();
         for number in 1..=fleet.workers {
             let (worker, inbox) = in_process("worker");
@@ -113,7 +119,7 @@ impl World {
                 managers: managers.clone(),
             };
             worker::start(settings, ground, inbox).unwrap();
-            workers.insert(WorkerId(number), worker);
+            workers.insert(WorkerId(number), ways.lead("worker", number, worker).await);
         }
         for (manager, inbox) in manager_inboxes {
             let book = decide::book::Config::default();
@@ -139,7 +145,7 @@ impl World {
         };
         let frontends = (1..=fleet.frontends).map(frontend).collect();
         let worker = workers[&WorkerId(1)].clone();
-        World { player, frontends, managers, worker, store, objects, entropy, _data: data }
+        World { player, ways, frontends, managers, worker, store, objects, entropy, _data: data }
     }
 
     pub(crate) async fn create(&self, name: &str, timeout_secs: u32, reserved: Option<u32>) {
