@@ -6,11 +6,14 @@
 //! `pools` counts per key, `waiting` calls, `starts` environments being made,
 //! `turns` from grant to the next, `supply` starting and making room, `target` what
 //! is provisioned, `tenants` whose environments of a divided function are, `taking`
-//! and `giving` the two sides of a handoff, `fleet` what workers say about themselves. `place` chooses workers, `CreateGate` limits.
+//! and `giving` the two sides of a handoff, `affinity` calls that want an environment
+//! that they know, `fleet` what workers say about themselves. `place` chooses workers,
+//! `CreateGate` limits.
 //!
 //! Most recently used first, so that the tail of a peak goes cold and is reclaimed
 //! (A5). The warm path allocates nothing.
 
+mod affinity;
 mod envs;
 mod fleet;
 mod giving;
@@ -38,8 +41,10 @@ pub use message::{
 
 use crate::{
     admit::CreateGate,
+    affinity::Table,
     fact::Fact,
     handoff::{Asks, Departed, Gives},
+    keep::Kept,
     place::Place,
 };
 use envs::Envs;
@@ -59,6 +64,8 @@ pub struct Config {
     pub idle_ttl: Span,
     /// The same for environments that are bound to a tenant (A9).
     pub tenant_idle_ttl: Span,
+    /// Bytes that environments of one account may store here (A8).
+    pub keep_bytes_max: u64,
     pub lease_ttl: Span,
     /// First number of this book's leases and starts; after a restart larger than any
     /// before. 40 bits count.
@@ -91,6 +98,7 @@ impl Default for Config {
         Config {
             idle_ttl: limits::IDLE_TTL,
             tenant_idle_ttl: limits::TENANT_IDLE_TTL,
+            keep_bytes_max: limits::KEEP_BYTES_MAX,
             lease_ttl: limits::ENV_LEASE_TTL,
             first_lease: 0,
             create_tokens: (limits::CREATE_TOKENS_MAX, limits::CREATE_TOKENS_PER_SEC),
@@ -118,6 +126,8 @@ pub struct Book {
     starts: Starts,
     targets: Targets,
     tenants: Tenants,
+    affinity: Table,
+    kept: Kept,
     settings: Settings,
     asks: Asks,
     gives: Gives,
@@ -138,6 +148,8 @@ impl Book {
             starts: Starts::new(config.first_lease),
             targets: Targets::default(),
             tenants: Tenants::default(),
+            affinity: Table::default(),
+            kept: Kept::default(),
             settings: Settings::default(),
             asks: Asks::default(),
             gives: Gives::default(),
@@ -151,7 +163,10 @@ impl Book {
     /// Takes one input and appends what has to be done, in order.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Outputs) {
         match input {
-            Input::Acquire(ask) => self.acquire(now, ask, out),
+            Input::Acquire(ask) => match ask.affinity {
+                None => self.acquire_any(now, ask, out),
+                Some(asked) => self.acquire_by_value(now, now, ask, asked, out),
+            },
             Input::Cancel { ticket } => self.cancel(now, ticket, out),
             Input::Started { start, env, epoch } => self.started(now, start, env, epoch, out),
             Input::StartFailed { start, why } => self.start_failed(now, start, why, out),
@@ -160,6 +175,8 @@ impl Book {
             Input::Idle { env, epoch } => self.idle(now, env, epoch, out),
             Input::Gone { env } => self.gone(now, env, out),
             Input::Retire(whose) => self.retire_whose(now, &whose, out),
+            Input::Stores { env, bytes } => self.stores(now, env, bytes, out),
+            Input::Affinity(record) => self.take_affinity(now, record),
             Input::TenantRules(rules) => self.tenants.rule(rules),
             Input::WorkerOffers { worker, capacity } => {
                 self.place.offer(worker, capacity);
@@ -176,6 +193,7 @@ impl Book {
             Input::TransferRefused { env, epoch } => self.transfer_refused(now, env, epoch, out),
             Input::Deadline => self.due(now, out),
         }
+        self.readmit_orphans(now, out);
         self.pursue_touched(now, out);
         self.check();
     }
@@ -194,6 +212,7 @@ impl Book {
             hope.map(|(at, _)| (at, Why::Patience)),
             self.asks.due().map(|(at, _)| (at, Why::Handoff)),
             self.gives.due().map(|(at, ..)| (at, Why::Handoff)),
+            self.affinity.deadline().map(|at| (at, Why::Affinity)),
             self.targets.tick_at().map(|at| (at, Why::TargetTick)),
             idle.map(|(_, due, _)| (due, Why::IdleTtl)),
         ];
@@ -224,7 +243,7 @@ impl Book {
     }
 
     pub fn calls_waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.affinity.insisting()
     }
 
     pub fn lease_counts(&self) -> LeaseCounts {
@@ -246,15 +265,11 @@ impl Book {
         &self.place
     }
 
-    fn acquire(&mut self, now: Now, ask: Acquire, out: &mut Outputs) {
+    fn acquire_any(&mut self, now: Now, ask: Acquire, out: &mut Outputs) {
         let Acquire { ticket, hash, .. } = ask;
-        let (account, client) = (ask.key.account, pools::client_of(&ask.key));
+        let client = pools::client_of(&ask.key);
         let load = self.load(hash);
-        let client_calls = |client| self.pools.client_calls(client);
-        let full = client.is_some_and(|client| client_calls(client) >= ask.client_cap);
-        if full || self.key_is_full(&ask) {
-            out.push(Output::Fact(Fact::Throttled { ticket, account }));
-            out.push(Output::Reply { ticket, reply: Reply::Throttle(load) });
+        if self.throttle(&ask, out) {
             return;
         }
         let idle = self.pools.get_mut(hash).and_then(|pool| {
@@ -285,6 +300,21 @@ impl Book {
                 out.push(Output::Reply { ticket, reply: Reply::NoIdle(load) });
             }
         }
+    }
+
+    /// Whether this manager has as many calls of the client or of the key as it may.
+    fn throttle(&self, ask: &Acquire, out: &mut Outputs) -> bool {
+        let Acquire { ticket, hash, .. } = *ask;
+        let client_calls = |client| self.pools.client_calls(client);
+        let client = pools::client_of(&ask.key);
+        let full = client.is_some_and(|client| client_calls(client) >= ask.client_cap);
+        let full = full || self.key_is_full(ask);
+        if full {
+            let account = ask.key.account;
+            out.push(Output::Fact(Fact::Throttled { ticket, account }));
+            out.push(Output::Reply { ticket, reply: Reply::Throttle(self.load(hash)) });
+        }
+        full
     }
 
     /// Puts the call in its pool's queue: with a start of its own, or with the hope
@@ -318,6 +348,9 @@ impl Book {
     }
 
     fn cancel(&mut self, now: Now, ticket: Ticket, out: &mut Outputs) {
+        if self.cancel_insisting(now, ticket, out) {
+            return;
+        }
         if self.end_wait(now, ticket, true, out).is_none() {
             out.push(Output::Fact(Fact::Stale { env: None, lease: None }));
         }
@@ -332,6 +365,7 @@ impl Book {
         out: &mut Outputs,
     ) -> Option<KeyHash> {
         let waiter = self.waiting.remove(ticket)?;
+        self.affinity.ended(ticket);
         if let Some(pool) = self.pools.get_mut(waiter.key) {
             drop_from(&mut pool.queue, ticket);
             let client = pool.client();
@@ -355,6 +389,10 @@ impl Book {
                 Why::StartOverdue => self.expire_start(now, out),
                 Why::Patience => self.expire_patience(now, out),
                 Why::Handoff => self.handoff_due(now, out),
+                Why::Affinity => {
+                    self.affinity_due(now, out);
+                    self.readmit_orphans(now, out);
+                }
                 Why::TargetTick => self.tick_targets(now, out),
                 Why::IdleTtl => self.expire_idle(now, out),
             }

@@ -163,6 +163,9 @@ pub enum RetireWhy {
     IdleTtl,
     /// Its memory was needed for another key.
     Evicted,
+    /// Its account's environments store more than they may, and it is the cheapest to
+    /// make again.
+    KeepBudget,
     /// Another tenant of its function needed its place under the cap.
     TenantCap,
     /// Its function or version changed or went away, or its worker empties.

@@ -14,12 +14,14 @@
 extern crate alloc;
 
 pub mod admit;
+pub mod affinity;
 pub mod arcs;
 pub mod book;
 pub mod dice;
 pub mod drain;
 pub mod fact;
 pub mod handoff;
+pub mod keep;
 pub mod place;
 pub mod probe;
 pub mod provision;

@@ -88,6 +88,12 @@ pub const TENANT_IDLE_TTL: Span = Span::secs(300);
 pub const KEEP_MAX: Span = Span::secs(3_600);
 /// What each e-fold of stored bytes adds to that time (A8).
 pub const KEEP_PER_FOLD: Span = Span::secs(150);
+/// Bytes that the environments of one account may store at one manager; above it,
+/// idle ones end, the cheapest to rebuild per byte first. Ours.
+pub const KEEP_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// Values with an environment of their own at one manager; calls of further values
+/// run anywhere, and are told so. Ours.
+pub const AFFINITY_VALUES_MAX: usize = 1_000_000;
 /// Probes of one acquire; the last may create.
 pub const PROBES_MAX: u32 = 3;
 /// Time for the probes of one acquire.

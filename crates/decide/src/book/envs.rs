@@ -78,6 +78,9 @@ pub(super) struct Entry {
     kept: bool,
     /// It was granted to some call, so that it is nobody else's to bind (A9).
     pub(super) served: bool,
+    /// Bytes that its calls left in it, and the time that its init and runs took (A8).
+    pub(super) stores: u64,
+    pub(super) built: Span,
     /// Taken from another manager, from which more word of it may come.
     pub(super) taken: bool,
     /// Place in the line of its state (idle or granted), oldest first.
@@ -216,6 +219,8 @@ impl Envs {
             unwanted: entry.unwanted,
             kept: entry.kept,
             served: false,
+            stores: 0,
+            built: Span::ZERO,
             taken: false,
             line: UNLINKED,
             idle_line: 0,
@@ -367,6 +372,16 @@ impl Envs {
             let (line, _) = waits.min_by_key(|(_, seat)| self.idle_since(**seat))?;
             let seat = heads[line];
             heads[line] = self.get(seat).map_or(NONE, |entry| entry.line.next);
+            Some(seat)
+        })
+    }
+
+    /// Entries of a shelf, most recently used first.
+    pub(super) fn shelf(&self, shelf: &List) -> impl Iterator<Item = Seat> + '_ {
+        let mut at = shelf.head;
+        core::iter::from_fn(move || {
+            let seat = (at != NONE).then_some(at)?;
+            at = self.get(seat).map_or(NONE, |entry| entry.shelf.next);
             Some(seat)
         })
     }

@@ -9,6 +9,7 @@ use model::{
 };
 
 use crate::{
+    affinity::Record,
     fact::Fact,
     handoff::{Moved, Word},
     place::Capacity,
@@ -150,6 +151,14 @@ pub enum Input {
     Retire(Whose),
     /// A function's rules for tenants, which replace the ones of before.
     TenantRules(TenantRules),
+    /// The worker says what an environment stores after a run: bytes in its scratch
+    /// and growth of its memory (A8).
+    Stores {
+        env: EnvId,
+        bytes: u64,
+    },
+    /// A value of an environment that came from another manager (A8).
+    Affinity(Record),
     WorkerOffers {
         worker: WorkerId,
         capacity: Capacity,
@@ -327,4 +336,6 @@ pub enum Why {
     /// Targets are looked at: reports, retries, drains.
     TargetTick,
     IdleTtl,
+    /// A call insisted long enough on a busy environment, or a value was not used.
+    Affinity,
 }

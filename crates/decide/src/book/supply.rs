@@ -220,7 +220,12 @@ impl Book {
         let entry = NewEntry { env, worker, key: hash, memory_mb, epoch, unwanted, kept };
         self.targets.started(hash);
         match self.envs.insert(entry) {
-            Some(seat) => self.settle(now, seat, true, out),
+            Some(seat) => {
+                if let Some(entry) = self.envs.get_mut(seat) {
+                    entry.built = now.since(since);
+                }
+                self.settle(now, seat, true, out);
+            }
             None => {
                 // An environment cannot be made twice; its room was counted twice.
                 self.place.release(worker, memory_mb, false);

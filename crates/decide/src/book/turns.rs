@@ -9,7 +9,10 @@ use super::{
     envs::{List, Seat, State},
     message::{Grant, Outcome, Output, Outputs, Reply, Ticket},
 };
-use crate::fact::{Fact, RetireWhy};
+use crate::{
+    fact::{Fact, RetireWhy},
+    keep,
+};
 
 /// What a call waited for before it was granted.
 #[derive(Clone, Copy)]
@@ -42,7 +45,8 @@ impl Book {
         let load = pool.load();
         self.leases.granted += 1;
         let warm = !waited.for_init;
-        let grant = Grant { env, worker, lease, epoch, warm, affinity: None };
+        let affinity = self.affinity.granted(now, ticket, env);
+        let grant = Grant { env, worker, lease, epoch, warm, affinity };
         out.push(Output::Fact(Fact::Granted {
             ticket,
             key,
@@ -58,8 +62,12 @@ impl Book {
     /// An environment that nobody holds: to the oldest waiting call, or to stock.
     /// `fresh`: its init just ended. It is counted in no state of its pool.
     pub(super) fn settle(&mut self, now: Now, seat: Seat, fresh: bool, out: &mut Outputs) {
+        if self.grant_to_insisting(now, seat, fresh, out) {
+            return self.place_waiting(now, out);
+        }
         let Some(entry) = self.envs.get(seat) else { return };
         let (env, key, unwanted) = (entry.env, entry.key, entry.unwanted);
+        let stores = entry.stores;
         let Some(pool) = self.pools.get_mut(key) else { return };
         if let Some(ticket) = pool.queue.pop_front()
             && let Some(waiter) = self.waiting.remove(ticket)
@@ -76,7 +84,7 @@ impl Book {
         {
             let attrs = self.settings.of(pool.by);
             let ttl = self.config.idle_ttl_of(&pool.key, attrs);
-            self.envs.shelve(seat, &mut pool.shelf, now, ttl);
+            self.envs.shelve(seat, &mut pool.shelf, now, keep::keep(ttl, stores));
             out.push(Output::Fact(Fact::Shelved { env, key }));
         }
         self.place_waiting(now, out);
@@ -216,6 +224,8 @@ impl Book {
         pool.leaving += 1;
         self.targets.touch(key);
         self.tenants.left(key, &pool.key);
+        let account = pool.key.account;
+        self.forget_stored(env, account);
         self.place.leaving(worker, memory_mb);
         out.push(Output::Fact(Fact::Retired { env, key, why, idle }));
         out.push(Output::Retire { env, worker, epoch });
@@ -243,7 +253,9 @@ impl Book {
         } else {
             self.tenants.left(key, &pool.key);
         }
+        let account = pool.key.account;
         let entry = self.envs.remove(seat, &mut pool.shelf)?;
+        self.forget_stored(entry.env, account);
         self.place.release(entry.worker, entry.memory_mb, was_leaving);
         self.targets.touch(key);
         out.push(Output::Fact(Fact::Gone { env: entry.env, key }));
@@ -258,8 +270,11 @@ impl Book {
         let Some((lease, env)) = self.end(seat) else { return };
         self.forget_lease(seat);
         let held = now.since(since);
-        if let Some(pool) = self.envs.get(seat).and_then(|e| self.pools.get_mut(e.key)) {
-            pool.learn_run(held);
+        if let Some(entry) = self.envs.get_mut(seat) {
+            entry.built = Span(entry.built.0.saturating_add(held.0));
+            if let Some(pool) = self.pools.get_mut(entry.key) {
+                pool.learn_run(held);
+            }
         }
         out.push(Output::Fact(Fact::RunEnded { lease, env, held }));
     }
