@@ -39,6 +39,7 @@ use crate::{
     request::Request,
     role::Control,
     target::Target,
+    tenancy,
     view,
 };
 
@@ -57,12 +58,6 @@ pub(crate) async fn put(
     let catalogue = &control.catalogue;
     let name = given.function_name.as_deref();
     let version = published(catalogue, request, name, given.qualifier.as_deref()).await?;
-    if version.config.per_tenant {
-        return Err(ApiError::invalid_parameter(
-            "Provisioned Concurrency is not supported for functions with tenant isolation.",
-        )
-        .into());
-    }
     let asked = given.provisioned_concurrent_executions.unwrap_or_default();
     let requested = u32::try_from(asked).map_err(|_| over_account(0))?;
     let config = ProvisionedConfig { requested, modified_ms: control.clock.wall_ms() };
@@ -95,6 +90,7 @@ async fn provision(
     let found = catalogue.store.read(&limits_key).await?;
     let limits = found.as_ref().map_or_else(AccountLimits::default, |found| found.value.clone());
     let Function { settings, .. } = catalogue.read(target).await?;
+    tenancy::may_provision(&version.config, &settings.value)?;
     if !settings.value.versions.contains(number) {
         return Err(catalogue.not_found(target).into());
     }

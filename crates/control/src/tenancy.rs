@@ -2,7 +2,9 @@
 //! does not have. The mode itself is given at creation and never changes.
 
 use aws_api::{ApiError, Exception};
-use model::{AtCap, FunctionConfig, Tenancy, limits::TENANT_STOCK_MAX};
+use model::{
+    AtCap, FunctionConfig, Tenancy, function::FunctionSettings, limits::TENANT_STOCK_MAX,
+};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use wire::control::ControlAnswer;
 
@@ -103,6 +105,18 @@ pub(crate) fn refuse_change(body: &[u8]) -> Result<(), ApiError> {
             "TenancyConfig cannot be modified after the function has been created.",
         )),
     }
+}
+
+/// AWS has no provisioned environments for tenants; ours are bound on first use where
+/// the function's settings say so.
+pub(crate) fn may_provision(
+    version: &FunctionConfig,
+    settings: &FunctionSettings,
+) -> Result<(), ApiError> {
+    if version.per_tenant && !settings.tenancy.with_provisioned {
+        return Err(not_with("Provisioned Concurrency"));
+    }
+    Ok(())
 }
 
 pub(crate) fn not_with(feature: &str) -> ApiError {

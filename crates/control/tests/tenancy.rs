@@ -60,6 +60,18 @@ async fn a9_1_the_mode_cannot_be_changed_and_excludes_snap_start() {
 }
 
 #[tokio::test]
+async fn a9_1_provisioned_concurrency_is_refused_unless_the_function_allows_it() {
+    let stage = with_function().await;
+    stage.post(&path("f", "/versions"), json!({})).await.expect(201);
+    let target = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1";
+    let two = json!({"ProvisionedConcurrentExecutions": 2});
+    let text = stage.put(target, two.clone()).await.refused(400, INVALID);
+    assert!(text.contains("Provisioned Concurrency is not supported"), "{text}");
+    stage.put(SETTINGS, json!({"AllowProvisioned": true})).await.expect(200);
+    stage.put(target, two).await.expect(202);
+}
+
+#[tokio::test]
 async fn a9_1_what_is_no_mode_is_refused() {
     let stage = Stage::new();
     for tenancy in [json!({}), json!({"TenantIsolationMode": "SHARED"})] {

@@ -2,14 +2,10 @@
 //! Authority on idle and busy; not on existence (the worker) and not on limits
 //! (`admit`). On the path it answers an `Acquire` after probing chose this manager.
 //!
-//! The parts, each with its own invariant: `envs` entries and their states,
-//! `pools` counts per key, `waiting` calls, `starts` environments being made,
-//! `turns` from grant to the next, `supply` starting and making room, `target` what
-//! is provisioned, `tenants` whose environments of a divided function are, `taking`
-//! and `giving` the two sides of a handoff, `affinity` calls that want an environment
-//! that they know, `fleet` what workers say about themselves. `place` chooses workers,
-//! `CreateGate` limits.
-//!
+//! The parts, each a file with its own invariant: `envs`, `pools`, `waiting`, `starts`,
+//! `turns` from grant to the next, `supply` starting and making room, `target` what is
+//! provisioned, `tenants`, `affinity`, `taking` and `giving` the two sides of a handoff,
+//! `fleet` what workers say. `place` chooses workers, `CreateGate` limits.
 //! Most recently used first, so that the tail of a peak goes cold and is reclaimed
 //! (A5). The warm path allocates nothing.
 
