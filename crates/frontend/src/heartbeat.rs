@@ -15,6 +15,7 @@ pub(crate) async fn beat(gate: Arc<Gate>) {
     let period = limits::CONCURRENCY_LEASE_TTL.to_std() / PER_TTL;
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(period) => {}
             _ = gate.tasks.stopped() => return,
         }

@@ -83,6 +83,7 @@ where
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection, stopped);
     let served = tokio::select! {
+        biased;
         served = connection.as_mut() => served,
         _ = &mut stopped => {
             connection.as_mut().graceful_shutdown();

@@ -34,6 +34,7 @@ pub(crate) async fn watch(
             )
             | Err(_) => {
                 tokio::select! {
+                    biased;
                     () = events.closed() => return,
                     () = tokio::time::sleep(RETRY) => continue,
                 }
@@ -43,6 +44,7 @@ pub(crate) async fn watch(
             return;
         }
         tokio::select! {
+            biased;
             () = events.closed() => return,
             () = caller.broken() => {}
         }

@@ -4,7 +4,13 @@
 
 #![allow(clippy::disallowed_methods)] // this is the home of the clock
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use model::{Now, Span};
 use tokio::time::Instant;
@@ -15,11 +21,12 @@ pub struct Clock {
     wall: Wall,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Wall {
     System,
-    /// Milliseconds since the epoch at `origin`; moves with the executor's clock.
-    Virtual(u64),
+    /// Milliseconds since the epoch at `origin`; moves with the executor's clock, and
+    /// in steps. Clones share it.
+    Virtual(Arc<AtomicI64>),
 }
 
 impl Clock {
@@ -31,7 +38,19 @@ impl Clock {
     /// A clock that starts at the given wall time and moves only with the
     /// executor's (paused) clock.
     pub fn simulated(wall_ms: u64) -> Clock {
-        Clock { origin: Instant::now(), wall: Wall::Virtual(wall_ms) }
+        let wall = i64::try_from(wall_ms).unwrap_or(i64::MAX);
+        Clock { origin: Instant::now(), wall: Wall::Virtual(Arc::new(AtomicI64::new(wall))) }
+    }
+
+    /// Sets a simulated wall clock forwards or back, as operators and time servers do.
+    /// `now` does not move. The machine's clock is nobody's to set.
+    pub fn step(&self, by_ms: i64) {
+        match &self.wall {
+            Wall::System => debug_assert!(false, "only a simulated clock can be set"),
+            Wall::Virtual(wall) => {
+                wall.fetch_add(by_ms, Relaxed);
+            }
+        }
     }
 
     pub fn now(&self) -> Now {
@@ -41,12 +60,16 @@ impl Clock {
 
     /// Milliseconds since the Unix epoch.
     pub fn wall_ms(&self) -> u64 {
-        match self.wall {
+        match &self.wall {
             Wall::System => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
             }
-            Wall::Virtual(origin_ms) => origin_ms + Span(self.now().0).as_millis(),
+            Wall::Virtual(wall) => {
+                let elapsed_ms = Span(self.now().0).as_millis();
+                let since = wall.load(Relaxed).saturating_add_unsigned(elapsed_ms);
+                u64::try_from(since).unwrap_or(0)
+            }
         }
     }
 
@@ -70,5 +93,7 @@ mod tests {
         clock.sleep_until(Now(0) + Span::secs(3_600)).await;
         assert_eq!(clock.now(), Now(3_600_000_000));
         assert_eq!(clock.wall_ms(), 1_000_000 + 3_600_000);
+        clock.clone().step(-2_000_000);
+        assert_eq!((clock.now(), clock.wall_ms()), (Now(3_600_000_000), 2_600_000));
     }
 }

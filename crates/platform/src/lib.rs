@@ -6,6 +6,7 @@
 
 pub mod authority;
 pub mod body;
+mod changing;
 pub mod clock;
 pub mod entropy;
 pub mod limits;

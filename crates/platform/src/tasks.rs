@@ -3,10 +3,14 @@
 
 #![allow(clippy::disallowed_methods)] // this is the home of spawn
 
+mod life;
+
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
+
+use self::life::Life;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskKind {
@@ -43,15 +47,32 @@ pub enum Stop {
 #[derive(Clone, Debug)]
 pub struct Tasks {
     stop: Arc<watch::Sender<Option<Stop>>>,
+    /// Of a process that is simulated.
+    life: Option<Arc<Life>>,
 }
 
 impl Default for Tasks {
     fn default() -> Tasks {
-        Tasks { stop: Arc::new(watch::Sender::new(None)) }
+        Tasks { stop: Arc::new(watch::Sender::new(None)), life: None }
     }
 }
 
 impl Tasks {
+    /// Those of one process among many in a simulation: it can be killed, and blocking
+    /// work is done on the spot, so that no other thread has a say in what follows what.
+    pub fn simulated() -> Tasks {
+        Tasks { life: Some(Arc::default()), ..Tasks::default() }
+    }
+
+    /// Ends a simulated process at once: no task runs on, and none begins. What they
+    /// held is dropped.
+    pub fn kill(&self) {
+        debug_assert!(self.life.is_some(), "only a simulated process can be killed");
+        if let Some(life) = &self.life {
+            life.end();
+        }
+    }
+
     pub fn spawn<F>(&self, kind: TaskKind, name: &'static str, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -66,7 +87,7 @@ impl Tasks {
         A: Future<Output = ()> + Send + 'static,
     {
         let tasks = self.clone();
-        tokio::spawn(async move {
+        let task = async move {
             if AssertUnwindSafe(future).catch_unwind().await.is_err() {
                 tracing::error!(task = name, ?kind, "a task panicked");
                 if kind.stops_process() {
@@ -74,7 +95,11 @@ impl Tasks {
                 }
             }
             after.await;
-        });
+        };
+        match &self.life {
+            None => drop(tokio::spawn(task)),
+            Some(life) => life.spawn(task),
+        }
     }
 
     /// Runs blocking work on the pool for it.
@@ -83,6 +108,10 @@ impl Tasks {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
+        if self.life.is_some() {
+            return std::panic::catch_unwind(AssertUnwindSafe(work))
+                .map_err(|_| WorkPanicked(name));
+        }
         tokio::task::spawn_blocking(work).await.map_err(|_| WorkPanicked(name))
     }
 
@@ -122,5 +151,36 @@ mod tests {
         assert_eq!(tasks.stopped().await, Stop::Failed { task: "manager" });
         tasks.stop(Stop::Asked);
         assert_eq!(tasks.stopped().await, Stop::Failed { task: "manager" });
+    }
+
+    #[tokio::test]
+    async fn a_killed_process_does_nothing_more() {
+        let tasks = Tasks::simulated();
+        let alive = Arc::new(());
+        let done = tasks.blocking("work", || 7).await;
+        assert_eq!(done, Ok(7));
+        for waits in [true, false] {
+            let (held, tasks) = (Arc::clone(&alive), tasks.clone());
+            tasks.clone().spawn(TaskKind::Background, "holder", async move {
+                if waits {
+                    std::future::pending::<()>().await;
+                }
+                tasks.spawn(TaskKind::Background, "child", async move {
+                    let _held = held;
+                    std::future::pending::<()>().await;
+                });
+            });
+        }
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(Arc::strong_count(&alive), 3);
+        tasks.kill();
+        let held = Arc::clone(&alive);
+        tasks.spawn(TaskKind::Role, "late", async move { drop(held) });
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(Arc::strong_count(&alive), 1);
     }
 }

@@ -41,6 +41,7 @@ pub use self::{
     exchange::{Exchange, NameTaken, Peers},
     network::{ListenFailed, Network, Simulated},
     remote::{Contact, Contacts},
+    simulated::Pace,
     tls::{BadCredentials, Identity},
 };
 use self::{remote::Remote, serving::Answering};
@@ -231,6 +232,22 @@ impl<Q, A, N> Caller<Q, A, N> {
                 let link = remote.link().await.ok_or(unreachable)?;
                 let write = |out: &mut BytesMut| (tongue.note)(&note, out);
                 link.note(write).await.map_err(|_| unreachable)
+            }
+        }
+    }
+
+    /// Hands on what arrived for a role of this kind, with its way back. A role in
+    /// another process is asked, and its answer handed back, before this returns.
+    pub async fn pass_on(&self, mail: Mail<Q, A, N>) -> Result<(), Unreachable> {
+        match (&self.way, mail) {
+            (Way::Here(sender), mail) => {
+                sender.send(mail).await.map_err(|_| Unreachable(self.role))
+            }
+            (Way::There(..), Mail::Note(note)) => self.note(note).await,
+            (Way::There(..), Mail::Call(Call { message, body, reply })) => {
+                let (answer, body) = self.call_with(message, body).await?;
+                reply.send_with(answer, body);
+                Ok(())
             }
         }
     }

@@ -6,13 +6,13 @@ use std::{
     net::TcpListener,
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 
 use crate::{Exit, ExitStatus, LaunchError, Spec};
 
@@ -21,7 +21,9 @@ struct State {
     frozen: AtomicBool,
     terminated: AtomicBool,
     memory_peak: AtomicU64,
-    exit: watch::Sender<Option<Exit>>,
+    exit: Mutex<Option<Exit>>,
+    /// Wakes in the order of waiting, which a simulation relies on.
+    exited: Notify,
 }
 
 /// Launches sandboxes that the owner of the receiver plays.
@@ -48,7 +50,8 @@ impl Launcher {
             frozen: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
             memory_peak: AtomicU64::new(0),
-            exit: watch::channel(None).0,
+            exit: Mutex::default(),
+            exited: Notify::new(),
         });
         let guest = Guest {
             spec,
@@ -111,24 +114,20 @@ impl Handle {
 
 impl State {
     fn end(&self, exit: Exit) {
-        self.exit.send_if_modified(|ended| {
-            let first = ended.is_none();
-            if first {
-                *ended = Some(exit);
-            }
-            first
-        });
+        self.exit.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(exit);
+        self.exited.notify_waiters();
     }
 
     async fn ended(&self) -> Exit {
-        let mut ended = self.exit.subscribe();
         loop {
-            if let Some(exit) = *ended.borrow_and_update() {
+            let exited = self.exited.notified();
+            tokio::pin!(exited);
+            exited.as_mut().enable();
+            let exit = *self.exit.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(exit) = exit {
                 return exit;
             }
-            if ended.changed().await.is_err() {
-                return KILLED;
-            }
+            exited.await;
         }
     }
 }

@@ -68,6 +68,11 @@ impl Interpreters {
         found
     }
 
+    /// A host with one Python, of this minor version.
+    pub fn python(minor: u8, program: PathBuf) -> Interpreters {
+        Interpreters { python: BTreeMap::from([(minor, program)]), ..Interpreters::default() }
+    }
+
     /// Runtime identifiers that run exactly as asked, with their programs.
     pub fn list(&self) -> impl Iterator<Item = (String, &Path)> {
         let python = self.python.iter().map(|(minor, p)| (format!("python3.{minor}"), &**p));

@@ -76,12 +76,31 @@ pub fn scratch_directory(data: &Path) -> PathBuf {
 
 /// Starts the worker's owner task.
 pub fn start(settings: Settings, ground: Ground, inbox: WorkerInbox) -> io::Result<()> {
+    start_with(settings, ground, OnceCell::new(), inbox)
+}
+
+/// The same on a host whose interpreters are known, and not searched for.
+pub fn start_knowing(
+    settings: Settings,
+    ground: Ground,
+    interpreters: Interpreters,
+    inbox: WorkerInbox,
+) -> io::Result<()> {
+    start_with(settings, ground, OnceCell::new_with(Some(interpreters)), inbox)
+}
+
+fn start_with(
+    settings: Settings,
+    ground: Ground,
+    interpreters: OnceCell<Interpreters>,
+    inbox: WorkerInbox,
+) -> io::Result<()> {
     let Ground { clock, entropy, tasks, launcher, objects, managers } = ground;
     let host = Arc::new(start::Host {
         launcher,
         code: code::CodeCache::open(settings.data.join("cache/code"), objects, tasks.clone())?,
         runtimes: runtime_files::unpack(&settings.data)?,
-        interpreters: OnceCell::new(),
+        interpreters,
         missing: settings.missing_runtimes,
         logs: logs::Logs::start(settings.data.join("logs"), clock.clone())?,
         region: settings.region,

@@ -47,14 +47,16 @@ impl Output {
         self.log.line(line.as_bytes());
     }
 
-    /// Reads some once there is some. Waits for ever once both pipes are closed.
+    /// Reads some once there is some, of each pipe that has some. Waits for ever once
+    /// both pipes are closed.
     pub(crate) async fn fill(&mut self) {
-        let [stdout, stderr] = &mut self.pipes;
-        let pipe = tokio::select! {
-            () = stdout.readable() => stdout,
-            () = stderr.readable() => stderr,
-        };
-        pipe.read_ready(&mut self.tail, &self.log);
+        let [stdout, stderr] = &self.pipes;
+        tokio::select! {
+            biased;
+            () = stdout.readable() => {}
+            () = stderr.readable() => {}
+        }
+        self.pipes.iter_mut().for_each(|pipe| pipe.read_ready(&mut self.tail, &self.log));
     }
 
     /// Reads whatever is there, without waiting.

@@ -19,7 +19,7 @@ use wire::frame::{self, Frame, Greeting, GreetingError, Hello};
 pub use super::simulated::Simulated;
 use super::{
     Address,
-    simulated::Place,
+    simulated::{End, Place},
     tls::{self, Identity},
 };
 use crate::listen;
@@ -203,7 +203,7 @@ pub(super) enum Listening {
 pub(super) enum Arrived {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
-    Simulated(tokio::io::DuplexStream),
+    Simulated(End),
 }
 
 impl Listening {

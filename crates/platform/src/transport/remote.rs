@@ -15,7 +15,7 @@ use std::sync::{
 use bytes::BytesMut;
 use model::Span;
 use tokio::{
-    sync::{Notify, watch},
+    sync::Notify,
     time::{sleep, timeout},
 };
 use wire::frame::Hello;
@@ -26,7 +26,10 @@ use super::{
     link::Link,
     network::{self, DialError, Network, Stream},
 };
-use crate::limits::{DIAL_TTL, REDIAL_MAX, REDIAL_MIN};
+use crate::{
+    changing::Changing,
+    limits::{DIAL_TTL, REDIAL_MAX, REDIAL_MIN},
+};
 
 /// Held by the callers; dropping the last one ends the connection once everything that
 /// was asked is answered.
@@ -35,9 +38,9 @@ pub(super) struct Remote {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
-    line: watch::Sender<Line>,
+    line: Changing<Line>,
     wanted: Notify,
     gone: AtomicBool,
 }
@@ -68,13 +71,12 @@ impl Line {
 impl Remote {
     /// The future keeps the connection and is to be spawned.
     pub(super) fn new(dialler: Dialler) -> (Remote, impl Future<Output = ()> + Send + 'static) {
-        let (line, wanted) = (watch::Sender::new(Line::default()), Notify::new());
-        let shared = Arc::new(Shared { line, wanted, gone: AtomicBool::new(false) });
+        let shared = Arc::new(Shared::default());
         (Remote { shared: Arc::clone(&shared) }, keep(shared, dialler))
     }
 
     pub(super) fn link_now(&self) -> Option<Arc<Link>> {
-        let live = self.shared.line.borrow().live().cloned();
+        let live = self.shared.line.now().live().cloned();
         if live.is_none() {
             self.shared.wanted.notify_one();
         }
@@ -86,23 +88,24 @@ impl Remote {
         if let Some(link) = self.link_now() {
             return Some(link);
         }
-        let mut line = self.shared.line.subscribe();
-        let before = line.borrow().attempts;
-        let ended = line.wait_for(|line| line.live().is_some() || line.attempts > before);
+        let before = self.shared.line.now().attempts;
+        let ended = self.shared.line.until(|line| {
+            let over = line.live().is_some() || line.attempts > before;
+            over.then(|| line.live().cloned())
+        });
         // Attempts have a term of their own; this one covers the pause before.
-        let line = timeout((DIAL_TTL + REDIAL_MIN + DIAL_TTL).to_std(), ended).await.ok()?.ok()?;
-        line.live().cloned()
+        timeout((DIAL_TTL + REDIAL_MIN + DIAL_TTL).to_std(), ended).await.ok()?
     }
 
     pub(super) async fn broken(&self) {
-        let mut line = self.shared.line.subscribe();
-        let made = line.borrow().made;
-        let _ = line.wait_for(|line| line.live().is_none() || line.made != made).await;
+        let made = self.shared.line.now().made;
+        let broken = |line: &Line| line.live().is_none() || line.made != made;
+        self.shared.line.until(|line| broken(line).then_some(())).await;
     }
 
     pub(super) fn contacts(&self) -> Contacts {
         self.shared.wanted.notify_one();
-        Contacts(Known::Line { line: self.shared.line.subscribe(), told: Contact::Lost })
+        Contacts(Known::Line { shared: Arc::clone(&self.shared), told: Contact::Lost })
     }
 }
 
@@ -110,7 +113,7 @@ impl Drop for Remote {
     fn drop(&mut self) {
         self.shared.gone.store(true, Relaxed);
         self.shared.wanted.notify_one();
-        if let Some(link) = &self.shared.line.borrow().link {
+        if let Some(link) = &self.shared.line.now().link {
             link.leave();
         }
     }
@@ -128,7 +131,7 @@ async fn keep(shared: Arc<Shared>, dialler: Dialler) {
                 connected(&shared, &dialler, stream, read).await;
             }
             Err(error) => {
-                shared.line.send_modify(|line| line.attempts += 1);
+                shared.line.change(|line| line.attempts += 1);
                 let said = error.to_string();
                 if said != complaint {
                     let (to, address) = (&dialler.hello.to, &dialler.address);
@@ -148,7 +151,7 @@ async fn keep(shared: Arc<Shared>, dialler: Dialler) {
 async fn connected(shared: &Shared, dialler: &Dialler, stream: Stream, read: BytesMut) {
     let link = Arc::new(Link::new(dialler.hello.to.clone()));
     let driver = Driver::new(stream, read, Arc::clone(&link), Nobody);
-    shared.line.send_modify(|line| {
+    shared.line.change(|line| {
         line.link = Some(Arc::clone(&link));
         line.made += 1;
         line.attempts += 1;
@@ -157,7 +160,7 @@ async fn connected(shared: &Shared, dialler: &Dialler, stream: Stream, read: Byt
         link.leave();
     }
     let ending = driver.run().await;
-    shared.line.send_modify(|line| line.link = None);
+    shared.line.change(|line| line.link = None);
     tracing::info!(to = dialler.hello.to, %ending, "a connection is over");
 }
 
@@ -187,7 +190,7 @@ pub struct Contacts(Known);
 #[derive(Debug)]
 enum Known {
     Always { told: bool },
-    Line { line: watch::Receiver<Line>, told: Contact },
+    Line { shared: Arc<Shared>, told: Contact },
 }
 
 impl Contacts {
@@ -204,15 +207,14 @@ impl Contacts {
                 return Contact::Connected(1);
             }
             Known::Always { .. } => {}
-            Known::Line { line, told } => {
+            Known::Line { shared, told } => {
                 let contact = |line: &Line| match line.live() {
                     Some(_) => Contact::Connected(line.made),
                     None => Contact::Lost,
                 };
-                if let Ok(line) = line.wait_for(|line| contact(line) != *told).await {
-                    *told = contact(&line);
-                    return *told;
-                }
+                let other = |line: &Line| Some(contact(line)).filter(|contact| contact != told);
+                *told = shared.line.until(other).await;
+                return *told;
             }
         }
         std::future::pending().await

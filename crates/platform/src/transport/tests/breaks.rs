@@ -55,7 +55,7 @@ async fn every_connection_is_told_anew() {
 #[tokio::test(start_paused = true)]
 async fn without_a_way_calls_fail_in_time_and_succeed_once_there_is_one() {
     let tasks = Tasks::default();
-    let network = Simulated::new(tasks.clone());
+    let network = Simulated::new();
     let exchange = Exchange::new(Network::simulated(&network), tasks);
     let caller: TestCaller = exchange.caller("manager-2", "worker", "worker-3", address());
     let began = Instant::now();

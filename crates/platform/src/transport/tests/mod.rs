@@ -36,7 +36,7 @@ fn address() -> Address {
 
 async fn stage() -> Stage {
     let tasks = Tasks::default();
-    let network = Simulated::new(tasks.clone());
+    let network = Simulated::new();
     let exchange = || Exchange::new(Network::simulated(&network), tasks.clone());
     let (near, far) = (exchange(), exchange());
     let (caller, inbox) = in_process("worker");
@@ -116,6 +116,31 @@ async fn an_inbox_closes_with_the_last_way_to_it() {
     stage.far.withdraw("worker-3");
     drop(caller);
     assert!(stage.inbox.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_passed_on_is_answered_where_it_came_from() {
+    let (inner, inner_inbox) = in_process("worker");
+    let (outer, mut outer_inbox) = in_process("worker");
+    start(async move {
+        while let Some(mail) = outer_inbox.next().await {
+            inner.pass_on(mail).await.unwrap();
+        }
+    });
+    play(outer, inner_inbox).await;
+
+    let stage = stage().await;
+    let (caller, (outer, mut outer_inbox)) = (stage.caller(), in_process("worker"));
+    start(echo(stage.inbox));
+    start(async move {
+        while let Some(mail) = outer_inbox.next().await {
+            caller.pass_on(mail).await.unwrap();
+        }
+    });
+    outer.note(7).await.unwrap();
+    assert_eq!(outer.call("notes".into()).await.unwrap(), "7");
+    let (_, body) = outer.call_with("x".into(), whole(2_000_000).into()).await.unwrap();
+    assert_eq!(body.collect(2_000_000).await.unwrap(), whole(2_000_000));
 }
 
 #[tokio::test(start_paused = true)]
