@@ -4,14 +4,15 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::sync::{mpsc, watch};
+use wire::store::Position;
 
 use crate::{
     key::Prefix,
-    limits::{COMMITS_KEPT_MAX, KEPT_BYTES_MAX, WATCH_QUEUE_MAX, WATCHES_MAX},
+    limits::{CHANGES_BYTES_MAX, COMMITS_KEPT_MAX, KEPT_BYTES_MAX, WATCH_QUEUE_MAX, WATCHES_MAX},
     txn::{Op, Revision},
     watch::{Change, Commit, Ended, EndedCell, Watch},
 };
@@ -21,6 +22,17 @@ pub(crate) struct Feed {
     state: Mutex<State>,
     /// Of the last commit; for those who wait without a watch.
     newest: watch::Sender<Revision>,
+    opened_at: Revision,
+    /// Told to other processes, so that they know a revision of another history.
+    life: OnceLock<u64>,
+}
+
+/// What followed a position.
+#[derive(Debug)]
+pub(crate) enum Since {
+    Commits(Vec<Commit>),
+    /// Not everything is known; from here on it is.
+    Begin(Position),
 }
 
 #[derive(Debug)]
@@ -48,7 +60,62 @@ impl Feed {
     pub(crate) fn new(opened_at: Revision) -> Feed {
         let (kept, watchers) = (VecDeque::new(), Vec::new());
         let state = Mutex::new(State { kept, kept_bytes: 0, floor: opened_at, watchers });
-        Feed { state, newest: watch::Sender::new(opened_at) }
+        let (newest, life) = (watch::Sender::new(opened_at), OnceLock::new());
+        Feed { state, newest, opened_at, life }
+    }
+
+    pub(crate) fn opened_at(&self) -> Revision {
+        self.opened_at
+    }
+
+    /// The first name that is offered stays.
+    pub(crate) fn life_or(&self, offered: u64) -> u64 {
+        *self.life.get_or_init(|| offered)
+    }
+
+    /// Wakes with every commit, and errs once the store is closed.
+    pub(crate) fn newest(&self) -> watch::Receiver<Revision> {
+        self.newest.subscribe()
+    }
+
+    /// Commits after a position, from the oldest on, as many as fit one answer.
+    pub(crate) fn since(&self, life: u64, after: Option<Position>) -> Since {
+        let state = self.lock();
+        let newest = *self.newest.borrow();
+        let known = after.map(|after| (Revision(after.revision), after.life == life));
+        let Some(after) = known.and_then(|(after, same_life)| {
+            // An earlier life ended no later than this one was opened.
+            let same_history = same_life || after == self.opened_at;
+            (same_history && (state.floor..=newest).contains(&after)).then_some(after)
+        }) else {
+            return Since::Begin(Position { life, revision: newest.0 });
+        };
+        let first = state.kept.partition_point(|commit| commit.revision <= after);
+        let mut bytes = 0;
+        let fits = |commit: &&Commit| {
+            let begun = bytes;
+            bytes += commit.bytes();
+            begun < CHANGES_BYTES_MAX
+        };
+        Since::Commits(state.kept.range(first..).take_while(fits).cloned().collect())
+    }
+
+    /// For a copy of another process's feed: commits up to `at` are not known here.
+    /// Who may have missed one is told to list again; where the copy begins another
+    /// history, everybody is.
+    pub(crate) fn restart(&self, at: Revision, other_history: bool) {
+        let mut state = self.lock();
+        state.kept.clear();
+        state.kept_bytes = 0;
+        state.floor = at;
+        state.watchers.retain(|watcher| {
+            let missed_nothing = !other_history && watcher.from >= at;
+            if !missed_nothing {
+                watcher.ended.set(Ended::Lagged);
+            }
+            missed_nothing
+        });
+        self.newest.send_replace(at);
     }
 
     pub(crate) fn watch(&self, prefix: Prefix, from: Revision) -> Watch {
@@ -75,7 +142,7 @@ impl Feed {
         }
     }
 
-    fn publish_commit(&self, commit: Commit) {
+    pub(crate) fn publish_commit(&self, commit: Commit) {
         let mut state = self.lock();
         let newest = commit.revision;
         state.watchers.retain(|watcher| watcher.send(&commit));

@@ -57,14 +57,14 @@ impl Follow {
     /// Pages may differ in revision; the watch begins at the first one's, so that
     /// what changed meanwhile is told again.
     async fn list_all(&mut self) -> Result<Vec<Entry>, FollowError> {
-        let mut page = self.store.list(&self.prefix, None, PAGE_ENTRIES).await?;
+        let mut page = self.store.list_patiently(&self.prefix, None, PAGE_ENTRIES).await?;
         let began = page.revision;
         let mut all = Vec::new();
         loop {
             all.append(&mut page.entries);
             let Some(last) = all.last().filter(|_| page.more) else { break };
             let after = last.key.clone();
-            page = self.store.list(&self.prefix, Some(&after), PAGE_ENTRIES).await?;
+            page = self.store.list_patiently(&self.prefix, Some(&after), PAGE_ENTRIES).await?;
         }
         self.watch = Some(self.store.watch(self.prefix.clone(), began));
         Ok(all)

@@ -7,15 +7,13 @@
 //!     +-----release-----------+  +--time passes--> free
 //! ```
 //!
-//! The epoch is durable, the time is not: `Now` means nothing to the next process,
-//! and whoever held a lease in this directory ended with the process that had it
-//! open. A holder that acts late is stopped by `Lease::fence`, not by its clock.
+//! The epoch is durable, the time is not: `Now` means nothing to the next process. A
+//! holder in the process that has the store open ended with it. One in another process
+//! may live on: its record has a claim, and whoever opens the store next keeps the name
+//! for it that long. A holder that acts late is stopped by `Lease::fence`, not by its
+//! clock.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::fmt;
 
 use model::{Epoch, Now, Span, ids::Malformed};
 use serde::{Deserialize, Serialize};
@@ -23,9 +21,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     limits::{GRANT_ATTEMPTS_MAX, LEASES_MAX},
     schema,
-    store::Store,
+    store::{Found, Store},
     txn::{Precondition, ReadError, Revision, TransactError, Transaction},
 };
+
+mod held;
+
+pub(crate) use held::Held;
+use held::NotHeld;
 
 /// What is held: `[a-zA-Z0-9._:-]{1,128}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +40,9 @@ pub struct LeaseRecord {
     pub epoch: Epoch,
     /// Who was granted this epoch; whether it still holds is not known from here.
     pub holder: String,
+    /// How long a holder in another process may hold on without being heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Span>,
 }
 
 /// Proof that a name was granted.
@@ -65,6 +71,9 @@ pub enum LeaseError {
         #[source]
         source: TransactError,
     },
+    /// Whether it was renewed is not known; it lasts as long as it did.
+    #[error("nobody answers for lease {name}")]
+    Unreachable { name: LeaseName },
     #[error("reading the epoch of lease {name}")]
     Read {
         name: LeaseName,
@@ -95,22 +104,14 @@ impl fmt::Display for LeaseName {
 }
 
 impl Lease {
+    fn lost(&self) -> LeaseError {
+        LeaseError::Lost { name: self.name.clone(), epoch: self.epoch }
+    }
+
     /// Makes a transaction fail once the name was granted again.
     pub fn fence(&self) -> Precondition {
         Precondition::VersionIs(schema::lease(&self.name).into_key(), self.revision)
     }
-}
-
-/// Who holds what in this process.
-#[derive(Debug, Default)]
-pub(crate) struct Held(Mutex<HashMap<LeaseName, Hold>>);
-
-#[derive(Clone, Debug)]
-struct Hold {
-    holder: String,
-    until: Now,
-    /// `None` while the epoch is being written.
-    epoch: Option<Epoch>,
 }
 
 impl Store {
@@ -123,9 +124,91 @@ impl Store {
         ttl: Span,
         now: Now,
     ) -> Result<Lease, LeaseError> {
+        match self.remote_engine() {
+            Some(remote) => remote.grant(name, holder, ttl, now).await,
+            None => self.grant_until(name, holder, now + ttl, None, now).await,
+        }
+    }
+
+    /// Holds on until `now + ttl`. A lease that ran out is lost, even if nobody else
+    /// took it: its holder cannot know that.
+    pub async fn renew(&self, lease: &Lease, ttl: Span, now: Now) -> Result<Lease, LeaseError> {
+        if let Some(remote) = self.remote_engine() {
+            return remote.renew(lease, ttl, now).await;
+        }
+        match self.leases().extend(&lease.name, lease.epoch, ttl, now) {
+            Ok(ttl) => Ok(Lease { until: now + ttl, ..lease.clone() }),
+            Err(NotHeld::Unknown | NotHeld::Lost) => Err(lease.lost()),
+        }
+    }
+
+    /// Frees the name; a lease that is lost already frees nothing.
+    pub async fn release(&self, lease: Lease) {
+        match self.remote_engine() {
+            Some(remote) => remote.release(lease).await,
+            None => self.leases().free(&lease.name, lease.epoch),
+        }
+    }
+
+    /// `grant` to a holder in another process.
+    pub(crate) async fn grant_away(
+        &self,
+        name: &LeaseName,
+        holder: &str,
+        ttl: Span,
+        now: Now,
+    ) -> Result<Lease, LeaseError> {
+        self.grant_until(name, holder, now + ttl, Some(ttl), now).await
+    }
+
+    /// `renew` of a holder in another process, for as long as is answered. One that was
+    /// granted before the store was opened holds on, as long as nobody took it.
+    pub(crate) async fn renew_away(
+        &self,
+        name: &LeaseName,
+        holder: &str,
+        epoch: Epoch,
+        ttl: Span,
+        now: Now,
+    ) -> Result<Span, LeaseError> {
+        let lost = || LeaseError::Lost { name: name.clone(), epoch };
+        match self.leases().extend(name, epoch, ttl, now) {
+            Ok(ttl) => return Ok(ttl),
+            Err(NotHeld::Lost) => return Err(lost()),
+            Err(NotHeld::Unknown) => {}
+        }
+        // Reserved before it is read: meanwhile nobody is granted the name.
         let until = now + ttl;
-        self.leases().reserve(name, holder, until, now)?;
-        match self.write_epoch(name, holder).await {
+        self.leases().reserve(name, holder, until, None, now)?;
+        let read = self.read(&schema::lease(name)).await;
+        let known = match read.map_err(|source| LeaseError::Read { name: name.clone(), source }) {
+            Ok(found) => found.filter(|found| found.value.epoch == epoch),
+            Err(error) => {
+                self.leases().cancel(name, until);
+                return Err(error);
+            }
+        };
+        let claim = known.filter(|found| found.value.holder == holder && self.is_old(found));
+        match claim.and_then(|found| found.value.claim) {
+            Some(claim) => self.leases().adopt(name, epoch, ttl, until, claim),
+            None => {
+                self.leases().cancel(name, until);
+                Err(lost())
+            }
+        }
+    }
+
+    async fn grant_until(
+        &self,
+        name: &LeaseName,
+        holder: &str,
+        until: Now,
+        claim: Option<Span>,
+        now: Now,
+    ) -> Result<Lease, LeaseError> {
+        self.leases().begin(now);
+        let known = self.leases().reserve(name, holder, until, claim, now)?;
+        match self.write_epoch(name, holder, claim, (!known).then_some(now)).await {
             Ok((epoch, revision)) => {
                 let (name, holder) = (name.clone(), holder.to_owned());
                 let lease = Lease { name, holder, epoch, until, revision };
@@ -139,23 +222,12 @@ impl Store {
         }
     }
 
-    /// Holds on until `now + ttl`. A lease that ran out is lost, even if nobody else
-    /// took it: its holder cannot know that.
-    pub async fn renew(&self, lease: &Lease, ttl: Span, now: Now) -> Result<Lease, LeaseError> {
-        let until = now + ttl;
-        self.leases().extend(lease, until, now)?;
-        Ok(Lease { until, ..lease.clone() })
-    }
-
-    /// Frees the name; a lease that is lost already frees nothing.
-    pub async fn release(&self, lease: Lease) {
-        self.leases().free(&lease);
-    }
-
     async fn write_epoch(
         &self,
         name: &LeaseName,
         holder: &str,
+        claim: Option<Span>,
+        first_seen: Option<Now>,
     ) -> Result<(Epoch, Revision), LeaseError> {
         let key = schema::lease(name);
         let write = |source| LeaseError::Write { name: name.clone(), source };
@@ -165,11 +237,14 @@ impl Store {
             let (epoch, transaction) = match found {
                 None => (Epoch(1), Transaction::new().require_absent(&key)),
                 Some(found) => {
+                    if let Some(now) = first_seen {
+                        self.respect_claim(name, holder, &found, now)?;
+                    }
                     let transaction = Transaction::new().require_version(&key, found.revision);
                     (found.value.epoch.next(), transaction)
                 }
             };
-            let record = LeaseRecord { epoch, holder: holder.to_owned() };
+            let record = LeaseRecord { epoch, holder: holder.to_owned(), claim };
             let transaction = transaction.put(&key, &record);
             let transaction =
                 transaction.map_err(|error| write(TransactError::Unacceptable(error.into())))?;
@@ -181,128 +256,25 @@ impl Store {
         }
         Err(write(TransactError::Conflict { key: key.into_key() }))
     }
-}
 
-impl Held {
-    fn reserve(
+    /// Somebody who was granted the name before the store was opened may still hold it.
+    fn respect_claim(
         &self,
         name: &LeaseName,
         holder: &str,
-        until: Now,
+        found: &Found<LeaseRecord>,
         now: Now,
     ) -> Result<(), LeaseError> {
-        let mut held = self.lock();
-        if let Some(hold) = held.get(name)
-            && hold.until > now
-            && (hold.holder != holder || hold.epoch.is_none())
-        {
-            let (name, holder) = (name.clone(), hold.holder.clone());
-            return Err(LeaseError::Held { name, holder, until: hold.until });
+        let LeaseRecord { holder: before, claim, .. } = &found.value;
+        let until = self.leases().began(now) + claim.unwrap_or(Span::ZERO);
+        if self.is_old(found) && before != holder && until > now {
+            return Err(LeaseError::Held { name: name.clone(), holder: before.clone(), until });
         }
-        if held.len() >= LEASES_MAX && !held.contains_key(name) {
-            held.retain(|_, hold| hold.until > now);
-            if held.len() >= LEASES_MAX {
-                return Err(LeaseError::TooMany);
-            }
-        }
-        held.insert(name.clone(), Hold { holder: holder.to_owned(), until, epoch: None });
         Ok(())
     }
 
-    /// A reservation that ran out while its epoch was written may belong to another
-    /// holder by now; `until` tells the two apart, as the later one ends later.
-    fn confirm(&self, lease: &Lease) -> Result<(), LeaseError> {
-        match self.lock().get_mut(&lease.name) {
-            Some(hold) if hold.epoch.is_none() && hold.until == lease.until => {
-                hold.epoch = Some(lease.epoch);
-                Ok(())
-            }
-            Some(_) | None => {
-                Err(LeaseError::Lost { name: lease.name.clone(), epoch: lease.epoch })
-            }
-        }
-    }
-
-    fn cancel(&self, name: &LeaseName, until: Now) {
-        let mut held = self.lock();
-        if held.get(name).is_some_and(|hold| hold.epoch.is_none() && hold.until == until) {
-            held.remove(name);
-        }
-    }
-
-    fn extend(&self, lease: &Lease, until: Now, now: Now) -> Result<(), LeaseError> {
-        let mut held = self.lock();
-        match held.get_mut(&lease.name) {
-            Some(hold) if hold.epoch == Some(lease.epoch) && hold.until > now => {
-                hold.until = until;
-                Ok(())
-            }
-            Some(_) | None => {
-                Err(LeaseError::Lost { name: lease.name.clone(), epoch: lease.epoch })
-            }
-        }
-    }
-
-    fn free(&self, lease: &Lease) {
-        let mut held = self.lock();
-        if held.get(&lease.name).is_some_and(|hold| hold.epoch == Some(lease.epoch)) {
-            held.remove(&lease.name);
-        }
-    }
-
-    /// Each change is one statement, so the map is always whole.
-    fn lock(&self) -> MutexGuard<'_, HashMap<LeaseName, Hold>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name() -> LeaseName {
-        LeaseName::parse("x").unwrap()
-    }
-
-    fn lease(holder: &str, epoch: u64, until: u64) -> Lease {
-        let (epoch, until) = (Epoch(epoch), Now(until));
-        Lease { name: name(), holder: holder.into(), epoch, until, revision: Revision(epoch.0) }
-    }
-
-    #[test]
-    fn i6_a_grant_slower_than_its_own_time_is_lost() {
-        let held = Held::default();
-        held.reserve(&name(), "slow", Now(10), Now(0)).unwrap();
-        held.reserve(&name(), "other", Now(20), Now(9)).unwrap_err();
-        held.reserve(&name(), "other", Now(20), Now(10)).unwrap();
-        // The slow one's epoch is written only now: it must not take the other's place,
-        // and its failure must not free it.
-        assert!(matches!(held.confirm(&lease("slow", 1, 10)), Err(LeaseError::Lost { .. })));
-        held.cancel(&name(), Now(10));
-        held.confirm(&lease("other", 2, 20)).unwrap();
-        held.extend(&lease("other", 2, 20), Now(30), Now(19)).unwrap();
-    }
-
-    #[test]
-    fn a_holder_does_not_overtake_its_own_grant() {
-        let held = Held::default();
-        held.reserve(&name(), "a", Now(10), Now(0)).unwrap();
-        assert!(matches!(
-            held.reserve(&name(), "a", Now(11), Now(1)),
-            Err(LeaseError::Held { until: Now(10), .. })
-        ));
-    }
-
-    #[test]
-    fn leases_that_ran_out_make_room_and_held_ones_do_not() {
-        let held = Held::default();
-        let numbered = |n: usize| LeaseName::parse(&n.to_string()).unwrap();
-        for n in 0..LEASES_MAX {
-            let until = if n == 0 { Now(5) } else { Now(10) };
-            held.reserve(&numbered(n), "a", until, Now(0)).unwrap();
-        }
-        let late = numbered(LEASES_MAX);
-        assert!(matches!(held.reserve(&late, "a", Now(10), Now(4)), Err(LeaseError::TooMany)));
-        held.reserve(&late, "a", Now(10), Now(5)).unwrap();
+    /// Written before the store was opened by this process.
+    fn is_old(&self, found: &Found<LeaseRecord>) -> bool {
+        found.revision <= self.feed().opened_at()
     }
 }

@@ -1,5 +1,7 @@
 //! Limits of the store, each with its reaction. Those that other crates know too
-//! stand in `model::limits`.
+//! stand in `model::limits`. All are ours.
+
+use model::Span;
 
 /// Bytes of a key; a longer one cannot be built.
 pub const KEY_BYTES_MAX: usize = 512;
@@ -36,3 +38,32 @@ pub const WATCHES_MAX: usize = 1_024;
 pub const LEASES_MAX: usize = 65_536;
 /// Attempts to grant a lease against concurrent writers of its record.
 pub const GRANT_ATTEMPTS_MAX: usize = 8;
+
+/// Between processes: for one answer, with every attempt to get it. Then reads fail,
+/// and a transaction that was sent is uncertain. Longer than the transport needs to
+/// connect anew.
+pub const ANSWER_TTL: Span = Span::secs(5);
+/// Pause before the next attempt; it doubles up to `RETRY_MAX`.
+pub const RETRY_MIN: Span = Span::millis(50);
+pub const RETRY_MAX: Span = Span::secs(2);
+/// A question for changes is answered after so long, also where there are none.
+pub const POLL_TTL: Span = Span::secs(10);
+/// Calls of other processes that are served at once; further ones wait in the inbox.
+pub const CALLS_SERVED_MAX: usize = 256;
+/// Questions for changes that wait at once; one more is dropped, and asked again.
+pub const POLLS_SERVED_MAX: usize = 4_096;
+/// Bytes of keys and values of one answer with changes: the commit that reaches it is
+/// its last.
+pub const CHANGES_BYTES_MAX: usize = 1024 * 1024;
+
+/// What each key is reckoned to take beside its bytes and those of its value.
+pub const PART_BYTES: usize = 32;
+
+// What travels as one message fits into one.
+const _: () = {
+    let max = wire::frame::MESSAGE_BYTES_MAX;
+    let one_entry = KEY_BYTES_MAX + VALUE_BYTES_MAX + PART_BYTES;
+    assert!(PAGE_BYTES_MAX + one_entry < max);
+    let one_commit = TRANSACTION_BYTES_MAX + (TRANSACTION_PARTS_MAX + 1) * PART_BYTES;
+    assert!(CHANGES_BYTES_MAX + one_commit < max);
+};

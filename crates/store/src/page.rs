@@ -3,7 +3,7 @@
 //! that a listing comes to its end.
 
 use crate::{
-    limits::PAGE_BYTES_MAX,
+    limits::{PAGE_BYTES_MAX, PART_BYTES},
     txn::{Entry, Revision},
 };
 
@@ -36,7 +36,7 @@ impl Filling {
             self.page.more = true;
             return false;
         }
-        self.bytes += entry.key.as_str().len() + entry.value.len();
+        self.bytes += PART_BYTES + entry.key.as_str().len() + entry.value.len();
         self.page.entries.push(entry);
         true
     }

@@ -3,6 +3,8 @@
 
 use std::{path::Path, sync::Arc};
 
+use platform::{Clock, Tasks};
+
 use crate::{
     feed::Feed,
     key::{Key, Prefix, TypedKey, TypedPrefix},
@@ -11,6 +13,7 @@ use crate::{
     memory::Memory,
     page::Page,
     record::{self, Value},
+    remote::{Remote, StoreCaller},
     sqlite::{OpenError, Sqlite},
     txn::{Entry, ReadError, Revision, TransactError, Transaction},
     watch::Watch,
@@ -31,6 +34,7 @@ struct Parts {
 enum Engine {
     Sqlite(Sqlite),
     Memory(Memory),
+    Remote(Remote),
 }
 
 /// A record as its type, with the revision that last changed it.
@@ -64,6 +68,14 @@ impl Store {
         Store::over(Engine::Memory(Memory::new(feed.clone())), feed)
     }
 
+    /// The store that another process has open. Reads and transactions fail where it
+    /// does not answer for `ANSWER_TTL`; watches wait for it and miss nothing. Here a
+    /// commit reaches watches a little after it is acknowledged.
+    pub fn remote(caller: StoreCaller, clock: Clock, tasks: &Tasks) -> Store {
+        let (remote, feed) = Remote::new(caller, clock, tasks);
+        Store::over(Engine::Remote(remote), feed)
+    }
+
     fn over(engine: Engine, feed: Arc<Feed>) -> Store {
         Store(Arc::new(Parts { engine, feed, leases: Held::default() }))
     }
@@ -75,6 +87,7 @@ impl Store {
         match &self.0.engine {
             Engine::Sqlite(sqlite) => sqlite.transact(transaction).await,
             Engine::Memory(memory) => memory.transact(transaction),
+            Engine::Remote(remote) => remote.transact(transaction).await,
         }
     }
 
@@ -83,6 +96,7 @@ impl Store {
         match &self.0.engine {
             Engine::Sqlite(sqlite) => sqlite.get(key).await,
             Engine::Memory(memory) => Ok(memory.get(key)),
+            Engine::Remote(remote) => remote.get(key).await,
         }
     }
 
@@ -99,6 +113,7 @@ impl Store {
         match &self.0.engine {
             Engine::Sqlite(sqlite) => sqlite.list(prefix, after, limit).await,
             Engine::Memory(memory) => Ok(memory.list(prefix, after, limit)),
+            Engine::Remote(remote) => remote.list(prefix, after, limit).await,
         }
     }
 
@@ -143,6 +158,31 @@ impl Store {
             after = Some(next);
         }
         Ok(found)
+    }
+
+    /// `list` for those who cannot go on without it: where another process has the
+    /// store open, until that one answers.
+    pub(crate) async fn list_patiently(
+        &self,
+        prefix: &Prefix,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        match self.remote_engine() {
+            Some(remote) => remote.list_patiently(prefix, after, limit).await,
+            None => self.list(prefix, after, limit).await,
+        }
+    }
+
+    pub(crate) fn remote_engine(&self) -> Option<&Remote> {
+        match &self.0.engine {
+            Engine::Remote(remote) => Some(remote),
+            Engine::Sqlite(_) | Engine::Memory(_) => None,
+        }
+    }
+
+    pub(crate) fn feed(&self) -> &Arc<Feed> {
+        &self.0.feed
     }
 
     pub(crate) fn leases(&self) -> &Held {

@@ -75,10 +75,13 @@ pub enum TransactError {
     /// Nothing happened: the engine failed before the commit (disk full, damage).
     #[error("the store could not apply the transaction: {detail}")]
     Failed { detail: String },
-    /// It may or may not have happened; the store refuses writes until it is opened
-    /// again, and then shows which.
-    #[error("the store could not confirm the commit: {detail}; restart to continue")]
+    /// It may or may not have happened: reading shows which. Where the disk did not
+    /// confirm it, the store refuses writes until it is opened again.
+    #[error("the store could not confirm the commit: {detail}")]
     Uncertain { detail: String },
+    /// Nothing happened: there was no way to the process that has the store open.
+    #[error("the process that has the store open does not answer")]
+    Unreachable,
     #[error("the store is closed")]
     Closed,
 }
@@ -93,6 +96,8 @@ pub enum ReadError {
         #[source]
         source: RecordError,
     },
+    #[error("the store could not read {what}: the process that has it open does not answer")]
+    Unreachable { what: String },
     #[error("the store is closed")]
     Closed,
 }

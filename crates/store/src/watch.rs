@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     key::{Key, Prefix},
-    limits::WATCHES_MAX,
+    limits::{PART_BYTES, WATCHES_MAX},
     txn::{Op, Revision},
 };
 
@@ -113,12 +113,12 @@ impl EndedCell {
 }
 
 impl Commit {
-    /// Of keys and values.
+    /// As reckoned for messages.
     pub(crate) fn bytes(&self) -> usize {
         let bytes = |change: &Change| {
-            change.key.as_str().len() + change.value.as_ref().map_or(0, Bytes::len)
+            PART_BYTES + change.key.as_str().len() + change.value.as_ref().map_or(0, Bytes::len)
         };
-        self.changes.iter().map(bytes).sum()
+        PART_BYTES + self.changes.iter().map(bytes).sum::<usize>()
     }
 
     pub(crate) fn under(&self, prefix: &Prefix) -> Option<Commit> {

@@ -9,4 +9,5 @@ pub mod codec;
 pub mod control;
 pub mod frame;
 pub mod manager;
+pub mod store;
 pub mod worker;

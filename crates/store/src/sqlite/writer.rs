@@ -70,7 +70,7 @@ impl Writer {
                 Err(Failure::Undone(error)) => refuse(replies.len(), || failed(&error)),
                 Err(Failure::Uncertain(error)) => {
                     self.halted = Some(format!("an earlier commit was not confirmed: {error}"));
-                    let detail = error.to_string();
+                    let detail = format!("{error}; restart to continue");
                     refuse(replies.len(), || TransactError::Uncertain { detail: detail.clone() })
                 }
             },

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fmt::Debug};
 use bytes::BytesMut;
 use draw::Draw;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use wire::{codec, control, manager, worker};
+use wire::{codec, control, manager, store, worker};
 
 const SAMPLES: u64 = 2_000;
 
@@ -47,6 +47,18 @@ fn messages_of_workers_round_trip() {
 fn messages_of_control_round_trip() {
     check::<control::ControlCall>();
     check::<control::ControlAnswer>();
+}
+
+#[test]
+fn messages_of_the_store_round_trip() {
+    check::<store::StoreCall>();
+    check::<store::StoreAnswer>();
+}
+
+#[test]
+fn values_of_the_store_are_not_shown() {
+    let value = store::Value(bytes::Bytes::from_static(b"hush"));
+    assert_eq!(format!("{:?}", store::Op::Put("k".into(), value)), "Put(\"k\", 4 bytes)");
 }
 
 /// The control run: what postcard cannot carry is found.
