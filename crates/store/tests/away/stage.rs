@@ -76,7 +76,7 @@ pub(crate) async fn revisions(
 impl Stage {
     pub(crate) fn new() -> Stage {
         let tasks = Tasks::default();
-        let network = Simulated::new(tasks.clone());
+        let network = Simulated::new();
         let far = Exchange::new(Network::simulated(&network), tasks.clone());
         Stage { clock: Clock::simulated(1_000), network, tasks, far }
     }

@@ -45,7 +45,7 @@ fn check_paused<F: Future<Output = ()>>(case: impl Fn(Store, Clock) -> F) {
     }));
     run(std::pin::pin!(async {
         let (clock, tasks) = (Clock::simulated(0), Tasks::default());
-        let network = Simulated::new(tasks.clone());
+        let network = Simulated::new();
         let exchange = || Exchange::new(Network::simulated(&network), tasks.clone());
         let (far, address) = (exchange(), Address::Simulated("host-1".into()));
         far.register("control", &serve_memory(&clock, &tasks), |_| true).unwrap();
