@@ -11,6 +11,8 @@
 //!   load below 40 %:                    size - 1 (the last member leaves), epoch + 1
 //! ```
 
+pub mod gossip;
+
 use model::{AccountId, Epoch, FrontendId, FunctionName, Now, Span, TenantId, VersionId, limits};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -132,12 +134,14 @@ pub struct ClientSet {
     start: u64,
     last_growth: Now,
     last_shrink: Now,
+    /// When the register changed here, for whatever reason.
+    changed: Now,
 }
 
 impl ClientSet {
     pub fn new(now: Now, start: u64, writer: FrontendId) -> ClientSet {
         let register = Register { epoch: Epoch(0), writer, size: 1 };
-        ClientSet { register, start, last_growth: now, last_shrink: now }
+        ClientSet { register, start, last_growth: now, last_shrink: now, changed: now }
     }
 
     pub fn arc(&self) -> RingArc {
@@ -159,7 +163,15 @@ impl ClientSet {
         if joined.size > self.register.size {
             self.last_growth = now;
         }
+        if joined != self.register {
+            self.changed = now;
+        }
         self.register = joined;
+    }
+
+    /// Whether other frontends should hear of it: it changed a short time ago (A7).
+    pub fn is_news(&self, now: Now) -> bool {
+        !self.is_default() && now.since(self.changed) < gossip::RECENT
     }
 
     /// Two members of the set as it was at `seen` throttled the call.
@@ -179,7 +191,7 @@ impl ClientSet {
             return Growth::AtLimit;
         }
         self.register = Register { epoch: self.register.epoch.next(), writer, size: wider };
-        self.last_growth = now;
+        (self.last_growth, self.changed) = (now, now);
         Growth::Grew(wider)
     }
 
@@ -202,7 +214,7 @@ impl ClientSet {
             return false;
         }
         self.register = Register { epoch: self.register.epoch.next(), writer, size: size - 1 };
-        self.last_shrink = now;
+        (self.last_shrink, self.changed) = (now, now);
         true
     }
 }

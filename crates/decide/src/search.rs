@@ -17,7 +17,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use model::{Epoch, FrontendId, KeyHash, ManagerId, Now, Reason, Span};
 
 use crate::{
-    arcs::{Bounds, ClientSet, Growth, Register, RingArc},
+    arcs::{Bounds, ClientSet, Growth, Register, RingArc, gossip},
     book::{Load, Mode},
     dice::Dice,
     probe::{self, Budget, Hints, Probe, Step},
@@ -53,6 +53,13 @@ impl Steering {
     /// What has to travel of a client's set: nothing, while it is the default one.
     pub fn register(&self, start: u64) -> Option<Register> {
         self.sets.get(&start).filter(|set| !set.is_default()).map(ClientSet::register)
+    }
+
+    /// What other frontends should hear: registers that changed a short time ago, by
+    /// the starts of their arcs (A7).
+    pub fn news(&self, now: Now) -> impl Iterator<Item = (u64, Register)> + '_ {
+        let news = self.sets.iter().filter(move |(_, set)| set.is_news(now));
+        news.map(|(start, set)| (*start, set.register())).take(gossip::REGISTERS_MAX)
     }
 
     /// The managers that a client is spread over, as a size.
@@ -240,6 +247,13 @@ impl Search {
     /// The arc was throttled or exhausted: more members, or every untried one, or
     /// the refusal.
     fn widen(&mut self, now: Now, ring: &Ring, steering: &mut Steering) -> Option<Reason> {
+        if let Some(newest) = self.untried_newest(now, ring, steering) {
+            let probe = Probe::new(now, self.route.key, &[newest], Budget::default());
+            self.probe = probe.surely_cold();
+            self.seen = steering.set(now, self.route.start).register().epoch;
+            self.throttles = THROTTLES_TO_GROW - 1;
+            return None;
+        }
         let writer = steering.writer;
         let set = steering.set(now, self.route.start);
         let growth = set.throttled(now, self.seen, writer, self.route.bounds);
@@ -261,6 +275,16 @@ impl Search {
         self.throttles = self.throttles.min(THROTTLES_TO_GROW - 1);
         self.probe = probe.surely_cold();
         None
+    }
+
+    /// The member that joined the set last, where it was not asked: the others fill
+    /// before it does, so that only its throttle shows that the set is full.
+    fn untried_newest(&self, now: Now, ring: &Ring, steering: &mut Steering) -> Option<ManagerId> {
+        let arc = steering.set(now, self.route.start).arc();
+        steering.members.clear();
+        ring.members(arc.start, arc.size, &mut steering.members);
+        let newest = steering.members.last().copied()?;
+        (self.throttles > 0 && !self.tried.as_slice().contains(&newest)).then_some(newest)
     }
 }
 

@@ -4,7 +4,8 @@
 //! Two ways in: `run` plays a workload through admission, routing, probing, books
 //! and placement over fake workers and reports what callers saw; `fuzz` drives one
 //! book with random transitions beside a small slow reference model. `story` plays
-//! scripted inputs, whose whole output is kept beside them.
+//! scripted inputs, whose whole output is kept beside them; `region` plays an
+//! installation of a thousand managers.
 //!
 //! Not here: sockets, sandboxes, bytes. Those belong to tests end to end.
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ mod log;
 pub mod optimum;
 pub mod outcome;
 mod reference;
+pub mod region;
 pub mod story;
 pub mod workload;
 mod world;

@@ -5,10 +5,12 @@ use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use model::Span;
+use decide::Dice;
+use model::{Now, Span};
 use sim::{
     Config, Workload,
     optimum::{Init, cold_starts},
+    region::{self, Arrivals, Distributions, Incident, Population},
     run,
 };
 
@@ -42,6 +44,8 @@ enum What {
         #[arg(long)]
         log: bool,
     },
+    /// Play a region: many frontends, managers, workers and functions.
+    Region(Region),
     /// Tell one story.
     Story { file: PathBuf },
 }
@@ -78,11 +82,41 @@ struct Trace {
     log: bool,
 }
 
+#[derive(clap::Args)]
+struct Region {
+    /// Folder with invokesCDF.csv, execTimeCDF.csv, memCDF.csv and CVs.csv (value,share);
+    /// a rough shape of the Azure 2019 trace where absent.
+    #[arg(long)]
+    distributions: Option<PathBuf>,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[arg(long, default_value_t = 1_000_000)]
+    functions: usize,
+    #[arg(long, default_value_t = 100)]
+    frontends: usize,
+    #[arg(long, default_value_t = 1_000)]
+    managers: usize,
+    #[arg(long, default_value_t = 1_000)]
+    workers: usize,
+    /// Environments of one worker.
+    #[arg(long, default_value_t = 100)]
+    slots: u32,
+    /// Environments that run on average, in percent of all slots.
+    #[arg(long, default_value_t = 30)]
+    load: u32,
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// All managers of one of three zones are lost at this second.
+    #[arg(long)]
+    zone_lost_at: Option<u64>,
+}
+
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
         What::Trace(args) => trace(&args),
         What::Fuzz { seeds, from } => fuzz(from, seeds),
         What::Worlds { seeds, from, log } => worlds(from, seeds, log),
+        What::Region(args) => region(&args),
         What::Story { file } => {
             let script = read(&file)?;
             print!("{}", sim::story::tell(&script)?);
@@ -111,6 +145,54 @@ fn worlds(from: u64, seeds: u64, log: bool) -> anyhow::Result<()> {
         println!("digest {:032x}", sim::fuzz::play_world(seed, log).digest);
     }
     Ok(())
+}
+
+fn region(args: &Region) -> anyhow::Result<()> {
+    let from = match &args.distributions {
+        Some(folder) => Distributions::read(folder)?,
+        None => Distributions::rough(),
+    };
+    let slots = f64::from(args.slots) * args.workers as f64;
+    let busy = slots * f64::from(args.load) / 100.0;
+    let mut dice = Dice::new(args.seed);
+    let population = Population::draw(&from, args.functions, busy, &mut dice);
+    let lost = args
+        .zone_lost_at
+        .map(|second| (Now(0) + Span::secs(second), Incident::ZoneLost { zone: 0, of: 3 }));
+    let config = region::Config {
+        frontends: args.frontends,
+        managers: args.managers,
+        workers: args.workers,
+        slots_per_worker: args.slots,
+        managers_per_worker: args.managers.min(10),
+        span: Span::secs(args.seconds),
+        incidents: lost.into_iter().collect(),
+        ..region::Config::default()
+    };
+    let began = own_cpu_nanos();
+    let summary = region::play(&config, &population, &Arrivals::Drawn(config.span), args.seed);
+    let nanos = own_cpu_nanos().saturating_sub(began).max(1);
+    print!("{summary}");
+    let per_second = summary.decisions as f64 * 1e9 / nanos as f64;
+    println!(
+        "processor             {:.1} s, of which events and heap are part",
+        nanos as f64 / 1e9
+    );
+    println!("decisions a second    {per_second:.0}");
+    println!("a decision            {:.0} ns", nanos as f64 / summary.decisions.max(1) as f64);
+    println!("a call                {:.2} us", nanos as f64 / summary.calls.max(1) as f64 / 1e3);
+    if let Some(second) = args.zone_lost_at.map(|second| second as usize) {
+        let before = summary.warm_permille(second.saturating_sub(60)..second);
+        let after = summary.warm_permille(second + 3..second + 63);
+        println!("warm around the loss  {before} before, {after} after, in thousandths");
+    }
+    Ok(())
+}
+
+/// Processor time of this program so far; 0 where the system does not tell.
+fn own_cpu_nanos() -> u64 {
+    let text = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
 fn read(path: &PathBuf) -> anyhow::Result<String> {
