@@ -4,7 +4,8 @@
 //!
 //! The wall: nothing of the path of a call. One file is one operation (or one small
 //! family); `dispatch` has the list of them. `catalogue` is where records change,
-//! `code` where archives are kept, `sweep` where they end.
+//! `code` where archives are kept, `sweep` where they end; `provisioning` keeps what
+//! is provisioned at what was asked for.
 #![forbid(unsafe_code)]
 
 mod absent;
@@ -27,6 +28,7 @@ mod list_versions_by_function;
 mod marker;
 mod opaque;
 mod provisioned_concurrency;
+mod provisioning;
 mod publish_version;
 mod request;
 mod role;
@@ -39,4 +41,5 @@ mod update_function_code;
 mod update_function_configuration;
 mod view;
 
+pub use provisioning::{ManagerCaller, Provisioning, start as start_provisioning};
 pub use role::{ControlInbox, Settings, start};

@@ -19,6 +19,11 @@ pub(crate) const VERSIONS_MAX: usize = 1_000;
 /// Versions of one function with provisioned concurrency; one more is refused (400).
 /// Ours.
 pub(crate) const PROVISIONED_CONFIGS_MAX: usize = 16;
+/// Between two questions to a manager about its targets: the push of a second.
+pub(crate) const TARGETS_PERIOD: Span = Span::secs(1);
+/// Messages waiting at the provisioning controller; a full queue makes those wait who
+/// ask managers.
+pub(crate) const PROVISIONING_QUEUE_MAX: usize = 1_024;
 /// Tags of one function (AWS); more are refused (400).
 pub(crate) const TAGS_MAX: usize = 50;
 /// A download link is good for so long (AWS: ten minutes); then 403.

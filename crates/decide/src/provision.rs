@@ -22,6 +22,9 @@ use alloc::{
 };
 
 use model::{AccountId, Epoch, FunctionName, KeyHash, ManagerId, Now, PoolKey};
+pub use model::{
+    ProvisionedCause as Cause, ProvisionedState as State, ProvisionedStatus as Status,
+};
 
 use crate::{
     book::{Target, TargetReport},
@@ -38,8 +41,10 @@ pub struct Want {
     pub hash: KeyHash,
     /// 0: deleted, and what is there drains.
     pub limit: u32,
-    /// The last record that was stored for the set, if any: epochs go on from there.
+    /// The last record that was stored for the set, if any.
     pub stored: Option<SetRecord>,
+    /// Above every epoch of the set's earlier lives.
+    pub epoch_min: Epoch,
 }
 
 #[derive(Clone, Debug)]
@@ -85,36 +90,6 @@ pub enum Output {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    InProgress,
-    Ready,
-    Failed,
-}
-
-/// Why a set has fewer environments than it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The user's init fails.
-    Init,
-    /// No worker has room; it is tried again.
-    NoCapacity,
-    /// The platform failed; it is tried again.
-    Platform,
-}
-
-/// What the user sees of a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status {
-    pub requested: u32,
-    /// Made or being made, up to the requested number.
-    pub allocated: u32,
-    /// Ready for calls, up to the requested number.
-    pub available: u32,
-    pub state: State,
-    pub cause: Option<Cause>,
-}
-
 #[derive(Debug)]
 pub struct Controller {
     ring: Arc<Ring>,
@@ -151,11 +126,11 @@ impl Controller {
     }
 
     fn want(&mut self, now: Now, want: Want, out: &mut Vec<Output>) {
-        let Want { key, hash, limit, stored } = want;
+        let Want { key, hash, limit, stored, epoch_min } = want;
         if !self.sets.contains_key(&hash) {
             self.sets.insert(hash, Set::new(key, hash, stored, &self.ring));
         }
-        let epoch = stored.map_or(Epoch(0), |record| record.epoch);
+        let epoch = stored.map_or(epoch_min, |record| record.epoch.max(epoch_min));
         self.with(now, hash, out, |set, _| set.want(limit, epoch));
     }
 

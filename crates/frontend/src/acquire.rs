@@ -108,7 +108,8 @@ pub(crate) async fn acquire(
                 ManagerAnswer::Admitted(_)
                 | ManagerAnswer::Denied(_)
                 | ManagerAnswer::Entered(..)
-                | ManagerAnswer::Inspection(_),
+                | ManagerAnswer::Inspection(_)
+                | ManagerAnswer::Targets(_),
             ) => return Err(Refusal::internal("the book answered something else")),
             Err(Unreachable(_)) => silent(gate, &mut path, manager),
         }
@@ -147,9 +148,9 @@ async fn enter(
         Ok(ManagerAnswer::Denied(Denied { reason, retry_after })) => {
             Err(Refusal::Throttled { reason, retry_after })
         }
-        Ok(ManagerAnswer::Acquired(_) | ManagerAnswer::Inspection(_)) => {
-            Err(Refusal::internal("the counter answered something else"))
-        }
+        Ok(
+            ManagerAnswer::Acquired(_) | ManagerAnswer::Inspection(_) | ManagerAnswer::Targets(_),
+        ) => Err(Refusal::internal("the counter answered something else")),
         Err(Unreachable(_)) => {
             Err(Refusal::Throttled { reason: Reason::NoManager, retry_after: Span::secs(1) })
         }
@@ -233,7 +234,9 @@ fn return_all(gate: &Arc<Gate>, manager: ManagerId, answer: ManagerAnswer) {
         ManagerAnswer::Admitted(admitted) => (Some(admitted), None),
         ManagerAnswer::Acquired(acquired) => (None, Some(acquired)),
         ManagerAnswer::Entered(admitted, acquired) => (Some(admitted), Some(acquired)),
-        ManagerAnswer::Denied(_) | ManagerAnswer::Inspection(_) => (None, None),
+        ManagerAnswer::Denied(_) | ManagerAnswer::Inspection(_) | ManagerAnswer::Targets(_) => {
+            (None, None)
+        }
     };
     if let Some(Acquired { found: Found::Granted(grant), .. }) = acquired {
         Lease::refused(gate, manager, grant.lease);

@@ -92,7 +92,9 @@ impl Refusal {
             }
             Refusal::StartFailed(StartFailure::NoRoom) => throttled(Reason::NoCapacity, Span::ZERO),
             Refusal::StartFailed(
-                StartFailure::Platform { message } | StartFailure::InvalidEntryPoint { message },
+                StartFailure::Platform { message }
+                | StartFailure::InvalidEntryPoint { message }
+                | StartFailure::InitFailed { message },
             )
             | Refusal::Internal { message } => {
                 tracing::error!(%request, message, "a call failed inside the platform");

@@ -10,6 +10,7 @@ mod follow;
 mod owner;
 mod perform;
 mod registers;
+mod targets;
 mod tenancy;
 mod timer;
 mod workers;

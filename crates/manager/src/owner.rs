@@ -23,8 +23,8 @@ use wire::{
 };
 
 use crate::{
-    ManagerInbox, Settings, WorkerCaller, follow::Fact, registers::Registers, tenancy::Tenancies,
-    timer::Timer, workers,
+    ManagerInbox, Settings, WorkerCaller, follow::Fact, registers::Registers, targets::Targets,
+    tenancy::Tenancies, timer::Timer, workers,
 };
 
 /// A call waits for an environment no longer than any function may run.
@@ -74,6 +74,7 @@ pub(crate) struct Owner {
     pub(crate) starts: u64,
     pub(crate) counter: Counter,
     pub(crate) tenancies: Tenancies,
+    pub(crate) targets: Targets,
     pub(crate) book: Book,
     registers: Registers,
     outputs: Outputs,
@@ -100,6 +101,7 @@ impl Owner {
             starts: 0,
             counter: Counter::default(),
             tenancies: Tenancies::default(),
+            targets: Targets::new(settings.book.first_lease),
             book: Book::new(settings.book),
             registers: Registers::default(),
             outputs: Outputs::new(),
@@ -170,6 +172,7 @@ impl Owner {
                 Err(denied) => reply.send(ManagerAnswer::Denied(denied)),
             },
             ManagerCall::Inspect => reply.send(ManagerAnswer::Inspection(self.inspect())),
+            ManagerCall::Targets => reply.send(ManagerAnswer::Targets(self.targets.take())),
         }
     }
 
@@ -226,6 +229,10 @@ impl Owner {
             // Made while its worker and this manager could not talk.
             ManagerNote::Idle { env, .. } => self.list(env.worker()),
             ManagerNote::Gone { env } => self.tell(Input::Gone { env }),
+            ManagerNote::SetTarget(order) => self.set_target(*order),
+            ManagerNote::Provision { account, function, provisioned } => {
+                self.counter.provision(self.clock.now(), account, &function, provisioned);
+            }
         }
     }
 
@@ -270,6 +277,7 @@ impl Owner {
                     }
                     StartFailure::NoRoom => Why::NoRoom,
                     StartFailure::InvalidRuntime { .. }
+                    | StartFailure::InitFailed { .. }
                     | StartFailure::InvalidEntryPoint { .. } => Why::Init,
                 };
                 self.failures.insert(start, failure);

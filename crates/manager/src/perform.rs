@@ -24,8 +24,7 @@ impl Owner {
             }
             Output::Start { start, worker, key } => self.start(start, worker, key),
             Output::Retire { env, worker, epoch } => self.retire(env, worker, epoch),
-            // Stock for tenants is nobody's to wait for.
-            Output::Report(report) => tracing::debug!(?report, "book"),
+            Output::Report(report) => self.targets.report(report),
             // Nobody names predecessors yet.
             Output::Tell { .. } | Output::Transfer { .. } => {
                 tracing::error!(?output, "a handoff that nobody asked for");

@@ -21,6 +21,9 @@ pub enum ManagerCall {
     Enter(Admit, Acquire),
     /// What the counter and the book hold now, for operators and tests.
     Inspect,
+    /// From the provisioning controller: what changed about its targets since it
+    /// asked last.
+    Targets,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +34,7 @@ pub enum ManagerAnswer {
     /// Admitted, and what came of the acquire.
     Entered(Admitted, Acquired),
     Inspection(Inspection),
+    Targets(TargetsHeld),
 }
 
 /// A concurrency lease, and what is in flight with it, this call included.
@@ -96,6 +100,62 @@ pub enum ManagerNote {
     Idle { env: EnvId, epoch: Epoch },
     /// From the worker: it exists no longer.
     Gone { env: EnvId },
+    /// From the provisioning controller: what to hold of a provisioned key.
+    SetTarget(Box<SetTarget>),
+    /// From the provisioning controller: what a function's sets take of its account's
+    /// concurrency.
+    Provision { account: AccountId, function: FunctionName, provisioned: u32 },
+}
+
+/// What a manager is to hold of a provisioned key. A lower epoch is ignored (I6).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetTarget {
+    pub key: Arc<PoolKey>,
+    pub hash: KeyHash,
+    pub share: u32,
+    pub epoch: Epoch,
+    /// What environments are built from; absent where none is wanted any more.
+    pub config: Option<Arc<FunctionConfig>>,
+}
+
+/// What a manager says of its targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetsHeld {
+    /// Another number is another life of the manager: it knows of no target.
+    pub life: u64,
+    pub changed: Vec<TargetReport>,
+}
+
+/// How one target is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetReport {
+    pub hash: KeyHash,
+    pub epoch: Epoch,
+    pub share: u32,
+    pub envs: u32,
+    pub busy: u32,
+    pub idle: u32,
+    pub starting: u32,
+    /// Starts that failed since the target was set.
+    pub failed: u32,
+    pub effort: Effort,
+}
+
+/// What a manager does about what a target lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effort {
+    Going,
+    Retrying(Trouble),
+    /// The user's init failed too often: nothing until the target is set anew.
+    GivenUp,
+}
+
+/// Why starts fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trouble {
+    Init,
+    NoRoom,
+    Platform,
 }
 
 /// May one more call of this function run now?

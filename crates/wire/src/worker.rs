@@ -129,6 +129,8 @@ pub enum StartFailure {
     InvalidRuntime { message: String },
     /// The code has no program to start.
     InvalidEntryPoint { message: String },
+    /// The function's own init failed, of an environment that is made ahead of calls.
+    InitFailed { message: String },
     /// The host has less room than the manager thought.
     NoRoom,
     /// The platform failed.

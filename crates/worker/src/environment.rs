@@ -127,6 +127,22 @@ impl Environment {
         took
     }
 
+    /// Ends an environment whose init came to nothing, and says what happened. One
+    /// whose init is only slow goes on.
+    pub(crate) async fn failed_init(&mut self) -> Option<String> {
+        let message = match &self.init {
+            InitState::Doomed { failure: InitFailure::Reported(failure), .. } => {
+                format!("{failure:?}")
+            }
+            InitState::Doomed { failure: InitFailure::Ended(ended), .. } => format!("{ended:?}"),
+            InitState::Doomed { failure: InitFailure::Slow, .. }
+            | InitState::Done { .. }
+            | InitState::Told => return None,
+        };
+        self.kill_and_wait().await;
+        Some(message)
+    }
+
     /// From here on the function has the processor share that its memory brings.
     fn end_init_boost(&self) {
         let own = self.config.cpu_millis();

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use model::{EnvId, FunctionConfig, function::LogFormat, limits};
+use model::{Class, EnvId, FunctionConfig, function::LogFormat, limits};
 
 use crate::interpreters::Chosen;
 
@@ -24,6 +24,7 @@ const BOOTSTRAP: &str = "/var/task/bootstrap";
 /// are refused when the function is configured.
 pub(crate) fn variables(
     config: &FunctionConfig,
+    class: Class,
     region: &str,
     runs: Option<&Chosen>,
     log_stream: &str,
@@ -33,13 +34,17 @@ pub(crate) fn variables(
         model::Runtime::Node { .. } => Some("node"),
         model::Runtime::ProvidedAl2 | model::Runtime::ProvidedAl2023 => None,
     };
+    let initialization = match class {
+        Class::OnDemand => "on-demand",
+        Class::Provisioned => "provisioned-concurrency",
+    };
     let mut variables: Vec<(String, String)> = vec![
         ("AWS_REGION".into(), region.into()),
         ("AWS_DEFAULT_REGION".into(), region.into()),
         ("AWS_LAMBDA_FUNCTION_NAME".into(), config.name.to_string()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".into(), config.memory_mb.to_string()),
         ("AWS_LAMBDA_FUNCTION_VERSION".into(), config.version.to_string()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE".into(), "on-demand".into()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE".into(), initialization.into()),
         ("AWS_LAMBDA_LOG_GROUP_NAME".into(), config.logging.group.clone()),
         ("AWS_LAMBDA_LOG_STREAM_NAME".into(), log_stream.into()),
         ("AWS_XRAY_CONTEXT_MISSING".into(), "LOG_ERROR".into()),
@@ -178,7 +183,15 @@ mod tests {
     }
 
     fn seen(config: &FunctionConfig, runs: Option<&Chosen>) -> BTreeMap<String, String> {
-        variables(config, "us-east-1", runs, "stream").into_iter().collect()
+        variables(config, Class::OnDemand, "us-east-1", runs, "stream").into_iter().collect()
+    }
+
+    #[test]
+    fn a1_2_a_provisioned_environment_says_so() {
+        let config = config("python3.11", &[]);
+        let seen = variables(&config, Class::Provisioned, "us-east-1", None, "stream");
+        let is = ("AWS_LAMBDA_INITIALIZATION_TYPE".into(), "provisioned-concurrency".into());
+        assert!(seen.contains(&is));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use model::{EnvId, FunctionConfig, ManagerId, Region, Span};
+use model::{Class, EnvId, FunctionConfig, ManagerId, Region, Span};
 use platform::{Clock, Entropy, TaskKind, Tasks};
 use sandbox::{Launcher, Scratch};
 use tokio::sync::OnceCell;
@@ -78,7 +78,13 @@ impl Host {
         let code = self.code.fetch(&config.code).await?;
         let places = Places { code: code.path(), runtimes: self.runtimes.clone() };
         let stream = self.log_stream(config);
-        let variables = spec::variables(config, self.region.as_str(), chosen.as_ref(), &stream);
+        let variables = spec::variables(
+            config,
+            start.key.class,
+            self.region.as_str(),
+            chosen.as_ref(),
+            &stream,
+        );
         let spec = spec::sandbox_spec(env, config, &places, chosen.as_ref(), variables);
         let log = self.logs.writer(config.account, &config.name, stream);
         let began = self.clock.now();
@@ -97,6 +103,12 @@ impl Host {
             environment.output.platform_line(&warning);
         }
         let init = environment.initialise(began).await;
+        // Nobody's call is there to tell it.
+        if start.key.class == Class::Provisioned
+            && let Some(message) = environment.failed_init().await
+        {
+            return Err(StartFailure::InitFailed { message });
+        }
         Ok((environment, init))
     }
 

@@ -196,7 +196,13 @@ impl Stage {
         let key = key(function, Class::Provisioned);
         let hash = key.hash();
         let stored = self.records.get(&hash).copied();
-        self.control(provision::Input::Want(Want { key, hash, limit, stored }));
+        self.control(provision::Input::Want(Want {
+            key,
+            hash,
+            limit,
+            stored,
+            epoch_min: Epoch(0),
+        }));
     }
 
     /// Sets a limit, waits until it is there, and forgets what it took.

@@ -75,13 +75,23 @@ pub(super) async fn start(
         objects,
         control_inbox,
     );
+    let ring = Ring::new(RingVersion(1), &[MANAGER]);
+    control::start_provisioning(
+        control::Provisioning {
+            ring: ring.clone(),
+            managers: BTreeMap::from([(MANAGER, manager.clone())]),
+        },
+        clock.clone(),
+        &tasks,
+        store.clone(),
+    );
     let trust = trust(settings, installed);
     let gate = frontend::Ground {
         clock,
         entropy,
         tasks,
         store,
-        ring: Ring::new(RingVersion(1), &[MANAGER]),
+        ring,
         managers: BTreeMap::from([(MANAGER, manager.clone())]),
         workers: BTreeMap::from([(WORKER, worker)]),
         control,

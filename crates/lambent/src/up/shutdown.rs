@@ -68,7 +68,8 @@ async fn calls_run(manager: &ManagerCaller) -> bool {
             ManagerAnswer::Admitted(_)
             | ManagerAnswer::Denied(_)
             | ManagerAnswer::Acquired(_)
-            | ManagerAnswer::Entered(..),
+            | ManagerAnswer::Entered(..)
+            | ManagerAnswer::Targets(_),
         )
         | Err(_) => false,
     }

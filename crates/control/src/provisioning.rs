@@ -1,0 +1,223 @@
+//! The provisioning controller: follows what is asked for in the store, asks managers
+//! once a second what changed about their targets, and performs what
+//! `decide::provision` says. It chooses nothing.
+//!
+//! A record is durable before the targets that follow from it are sent, so that
+//! epochs go on over a restart (I6). A manager that does not answer, or that is in
+//! another life, is taken for lost until it answers: it is told everything again.
+
+mod sets;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use decide::{
+    book::{Effort, StartFailure, TargetReport},
+    provision::{Controller, Input, Output},
+    ring::Ring,
+};
+use model::{AccountId, FunctionName, ManagerId, Now};
+use platform::{Caller, Clock, TaskKind, Tasks, tasks::Stop};
+use store::{Followed, Store, schema};
+use tokio::sync::mpsc;
+use wire::manager::{self, ManagerAnswer, ManagerCall, ManagerNote, TargetsHeld, Trouble};
+
+use crate::{
+    failure::Failure,
+    limits::{PROVISIONING_QUEUE_MAX, TARGETS_PERIOD},
+};
+use sets::Sets;
+
+pub type ManagerCaller = Caller<ManagerCall, ManagerAnswer, ManagerNote>;
+
+/// Whom the controller speaks to.
+#[derive(Clone, Debug)]
+pub struct Provisioning {
+    pub ring: Ring,
+    pub managers: BTreeMap<ManagerId, ManagerCaller>,
+}
+
+enum Event {
+    Held(ManagerId, TargetsHeld),
+    Silent(ManagerId),
+}
+
+/// Runs until the process stops. One per installation.
+pub fn start(provisioning: Provisioning, clock: Clock, tasks: &Tasks, store: Store) {
+    let (events, queue) = mpsc::channel(PROVISIONING_QUEUE_MAX);
+    for (manager, caller) in &provisioning.managers {
+        let ask = ask(*manager, caller.clone(), clock.clone(), events.clone());
+        tasks.spawn(TaskKind::Role, "targets of a manager", ask);
+    }
+    let shell = Shell {
+        controller: Controller::new(Arc::new(provisioning.ring)),
+        managers: provisioning.managers,
+        lives: BTreeMap::new(),
+        charges: BTreeMap::new(),
+        sets: Sets::new(store.clone(), clock.clone()),
+        clock,
+    };
+    tasks.spawn(TaskKind::Role, "provisioning controller", shell.run(store, queue, tasks.clone()));
+}
+
+/// Asks one manager, again and again.
+async fn ask(manager: ManagerId, caller: ManagerCaller, clock: Clock, events: mpsc::Sender<Event>) {
+    loop {
+        let event = match caller.call(ManagerCall::Targets).await {
+            Ok(ManagerAnswer::Targets(held)) => Event::Held(manager, held),
+            Ok(
+                ManagerAnswer::Admitted(_)
+                | ManagerAnswer::Denied(_)
+                | ManagerAnswer::Acquired(_)
+                | ManagerAnswer::Entered(..)
+                | ManagerAnswer::Inspection(_),
+            )
+            | Err(_) => Event::Silent(manager),
+        };
+        if events.send(event).await.is_err() {
+            return;
+        }
+        clock.sleep_until(clock.now() + TARGETS_PERIOD).await;
+    }
+}
+
+struct Shell {
+    controller: Controller,
+    managers: BTreeMap<ManagerId, ManagerCaller>,
+    /// Of managers that answer.
+    lives: BTreeMap<ManagerId, u64>,
+    /// What each function is charged, for managers that come back.
+    charges: BTreeMap<(AccountId, FunctionName), u32>,
+    sets: Sets,
+    clock: Clock,
+}
+
+impl Shell {
+    async fn run(mut self, store: Store, mut queue: mpsc::Receiver<Event>, tasks: Tasks) {
+        if let Err(failure) = self.serve(store, &mut queue, &tasks).await {
+            tracing::error!(%failure, "provisioned concurrency can no longer be kept");
+            tasks.stop(Stop::Failed { task: "provisioning controller" });
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        store: Store,
+        queue: &mut mpsc::Receiver<Event>,
+        tasks: &Tasks,
+    ) -> Result<(), Failure> {
+        let mut follow = store.follow(schema::provisioned());
+        loop {
+            let due = self.controller.deadline();
+            let inputs = tokio::select! {
+                biased;
+                _ = tasks.stopped() => return Ok(()),
+                followed = follow.next() => match followed.map_err(unfollowable)? {
+                    Followed::All(all) => self.sets.all(all).await?,
+                    Followed::Commit(commit) => self.sets.changed(commit.changes).await?,
+                },
+                event = queue.recv() => match event {
+                    Some(event) => self.event(event),
+                    None => return Ok(()),
+                },
+                () = fired(&self.clock, due) => vec![Input::Deadline],
+            };
+            for input in inputs {
+                self.handle(input).await?;
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Input> {
+        match event {
+            Event::Silent(manager) => {
+                let known = self.lives.remove(&manager);
+                known.map(|_| Input::ManagerLost(manager)).into_iter().collect()
+            }
+            Event::Held(manager, TargetsHeld { life, changed }) => {
+                let before = self.lives.insert(manager, life);
+                let mut inputs = Vec::new();
+                if before != Some(life) {
+                    self.charge_anew(manager);
+                    inputs.extend(before.map(|_| Input::ManagerLost(manager)));
+                }
+                let report = |report| Input::Report { manager, report: of_wire(report) };
+                inputs.extend(changed.into_iter().map(report));
+                inputs
+            }
+        }
+    }
+
+    async fn handle(&mut self, input: Input) -> Result<(), Failure> {
+        let mut outputs = Vec::new();
+        self.controller.handle(self.clock.now(), input, &mut outputs);
+        for output in outputs {
+            match output {
+                Output::Record { hash, record } => self.sets.record(hash, record).await?,
+                Output::Status { hash, status } => self.sets.status(hash, status).await?,
+                Output::Forget { hash } => self.sets.forget(hash).await?,
+                Output::SetTarget { manager, target } => {
+                    let order = self.sets.order(target);
+                    self.note(manager, ManagerNote::SetTarget(Box::new(order)));
+                }
+                Output::Charge { account, function, provisioned } => {
+                    self.charge(account, function, provisioned);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every manager is told: which one counts for the account is not known here.
+    fn charge(&mut self, account: AccountId, function: FunctionName, provisioned: u32) {
+        for manager in self.managers.keys() {
+            let function = function.clone();
+            self.note(*manager, ManagerNote::Provision { account, function, provisioned });
+        }
+        match provisioned {
+            0 => self.charges.remove(&(account, function)),
+            _ => self.charges.insert((account, function), provisioned),
+        };
+    }
+
+    fn charge_anew(&self, manager: ManagerId) {
+        for ((account, function), provisioned) in &self.charges {
+            let (account, function, provisioned) = (*account, function.clone(), *provisioned);
+            self.note(manager, ManagerNote::Provision { account, function, provisioned });
+        }
+    }
+
+    /// What a full queue does not take is lost like a message on its way: a target is
+    /// sent again, a charge with the next life or change.
+    fn note(&self, manager: ManagerId, note: ManagerNote) {
+        let Some(caller) = self.managers.get(&manager) else { return };
+        if caller.try_note(note).is_err() {
+            tracing::warn!(%manager, "a manager takes no notes");
+        }
+    }
+}
+
+async fn fired(clock: &Clock, due: Option<Now>) {
+    match due {
+        Some(due) => clock.sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn unfollowable(error: store::FollowError) -> Failure {
+    Failure::Inconsistent(format!("following what is provisioned: {error}"))
+}
+
+fn of_wire(report: manager::TargetReport) -> TargetReport {
+    let manager::TargetReport { hash, epoch, share, envs, busy, idle, starting, failed, effort } =
+        report;
+    let effort = match effort {
+        manager::Effort::Going => Effort::Going,
+        manager::Effort::GivenUp => Effort::GivenUp,
+        manager::Effort::Retrying(trouble) => Effort::Retrying(match trouble {
+            Trouble::Init => StartFailure::Init,
+            Trouble::NoRoom => StartFailure::NoRoom,
+            Trouble::Platform => StartFailure::Platform,
+        }),
+    };
+    TargetReport { hash, epoch, share, envs, busy, idle, starting, failed, effort }
+}
