@@ -183,7 +183,10 @@ impl Reference {
             Input::Acquire(_) | Input::Cancel { .. } | Input::StartFailed { .. } => {}
             Input::WorkerOffers { .. } | Input::WorkerDrains { .. } | Input::Deadline => {}
             Input::WorkerLost { .. } | Input::Rebuild { .. } => {}
-            Input::SetTarget(_) | Input::TenantRules(_) | Input::Stores { .. } | Input::Affinity(_) => {}
+            Input::SetTarget(_)
+            | Input::TenantRules(_)
+            | Input::Stores { .. }
+            | Input::Affinity(_) => {}
             // The fuzzer knows one manager only.
             Input::Ring { .. } | Input::Hear { .. } | Input::Owned(_) => {}
             Input::Transferred { .. } | Input::TransferRefused { .. } => {}
