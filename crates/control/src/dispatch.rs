@@ -8,7 +8,7 @@ use wire::control::{ControlAnswer, ControlCall};
 
 use crate::{
     absent::{self, Kind, Part},
-    answer, create_function, delete_function,
+    affinity, answer, create_function, delete_function,
     extension::{self, Asked, Extension},
     failure::Failure,
     function_concurrency, get_account_settings, get_function, link, list_functions,
@@ -127,6 +127,9 @@ async fn extend(
     match asked.what {
         Extension::GetTenancy => tenancy::get(control, &target).await,
         Extension::PutTenancy => tenancy::put(control, &target, &body).await,
+        Extension::GetAffinity => affinity::get(control, &target).await,
+        Extension::PutAffinity => affinity::put(control, &target, &body).await,
+        Extension::DeleteAffinity => affinity::delete(control, &target).await,
     }
 }
 

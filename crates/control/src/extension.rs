@@ -14,6 +14,9 @@ const PATH: &str = "/lambent/v1/functions/";
 pub(crate) enum Extension {
     GetTenancy,
     PutTenancy,
+    GetAffinity,
+    PutAffinity,
+    DeleteAffinity,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,9 @@ pub(crate) fn of<'a>(method: &Method, path: &'a str) -> Option<Asked<'a>> {
     let what = match (method, part) {
         (&Method::GET, "tenancy") => Extension::GetTenancy,
         (&Method::PUT, "tenancy") => Extension::PutTenancy,
+        (&Method::GET, "affinity") => Extension::GetAffinity,
+        (&Method::PUT, "affinity") => Extension::PutAffinity,
+        (&Method::DELETE, "affinity") => Extension::DeleteAffinity,
         _ => return None,
     };
     Some(Asked { what, name })
@@ -37,8 +43,10 @@ pub(crate) fn of<'a>(method: &Method, path: &'a str) -> Option<Asked<'a>> {
 impl Asked<'_> {
     pub(crate) fn target(&self, region: &Region, account: AccountId) -> Result<Target, ApiError> {
         let operation = match self.what {
-            Extension::GetTenancy => Operation::GetFunctionConfiguration,
-            Extension::PutTenancy => Operation::UpdateFunctionConfiguration,
+            Extension::GetTenancy | Extension::GetAffinity => Operation::GetFunctionConfiguration,
+            Extension::PutTenancy | Extension::PutAffinity | Extension::DeleteAffinity => {
+                Operation::UpdateFunctionConfiguration
+            }
         };
         let name = percent_decode(self.name).unwrap_or_default();
         Target::parse(Asking { region, account, operation }, &name, None)?.whole_function()

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod absent;
+mod affinity;
 mod answer;
 mod catalogue;
 mod code;

@@ -39,8 +39,7 @@ use crate::{
     request::Request,
     role::Control,
     target::Target,
-    tenancy,
-    view,
+    tenancy, view,
 };
 
 /// A published version and its number.

@@ -2,9 +2,7 @@
 //! does not have. The mode itself is given at creation and never changes.
 
 use aws_api::{ApiError, Exception};
-use model::{
-    AtCap, FunctionConfig, Tenancy, function::FunctionSettings, limits::TENANT_STOCK_MAX,
-};
+use model::{AtCap, FunctionConfig, Tenancy, function::FunctionSettings, limits::TENANT_STOCK_MAX};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use wire::control::ControlAnswer;
 

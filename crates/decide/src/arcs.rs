@@ -13,7 +13,10 @@
 
 pub mod gossip;
 
-use model::{AccountId, Epoch, FrontendId, FunctionName, Now, Span, TenantId, VersionId, limits};
+use model::{
+    AccountId, Digest, Epoch, FrontendId, FunctionName, KeyHash, Now, Span, TenantId, VersionId,
+    limits,
+};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Managers of a provisioned group at least, where there are so many.
@@ -49,6 +52,14 @@ pub fn start_of_account(account: AccountId) -> u64 {
 /// Where the calls of one tenant of a function start: tenants spread (A9).
 pub fn start_of_tenant(account: AccountId, function: &FunctionName, tenant: &TenantId) -> u64 {
     digest(account, &[function.as_str(), tenant.as_str()], 0)
+}
+
+/// Where the calls of one value of a pool are served (A8).
+pub fn start_of_value(key: KeyHash, value: &Digest) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(&key.0.to_le_bytes());
+    hash.update(&value.0);
+    hash.digest()
 }
 
 fn digest(account: AccountId, texts: &[&str], number: u64) -> u64 {

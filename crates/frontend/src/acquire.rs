@@ -9,7 +9,7 @@ use decide::{
     book::{Load, Mode},
     search::{Answer, Next},
 };
-use model::{LeaseId, ManagerId, Now, Reason, RequestId, Span, TenantId};
+use model::{AffinityAsk, LeaseId, ManagerId, Now, Reason, RequestId, Span, TenantId};
 use platform::{
     TaskKind,
     transport::{Pending, Unreachable},
@@ -44,26 +44,25 @@ pub(crate) struct Entry {
 
 /// What a call asks for, the same at every manager.
 #[derive(Clone, Copy)]
-struct Wanted<'a> {
-    request: RequestId,
-    callable: &'a Callable,
-    tenant: Option<&'a TenantId>,
+pub(crate) struct Wanted<'a> {
+    pub(crate) request: RequestId,
+    pub(crate) callable: &'a Callable,
+    pub(crate) tenant: Option<&'a TenantId>,
+    pub(crate) affinity: Option<AffinityAsk>,
 }
 
 /// `slot`: from an earlier attempt of the same call.
 pub(crate) async fn acquire(
     gate: &Arc<Gate>,
-    request: RequestId,
-    callable: &Callable,
-    tenant: Option<&TenantId>,
+    wanted: Wanted<'_>,
     slot: Option<Slot>,
 ) -> Result<Entry, Refusal> {
-    let wanted = Wanted { request, callable, tenant };
+    let Wanted { request, callable, tenant, affinity } = wanted;
     let (key, hash) = callable.pool(tenant);
     let limit_max = slot
         .as_ref()
         .map_or(model::limits::ACCOUNT_CONCURRENCY_DEFAULT, |slot| slot.admitted.limit_max);
-    let mut path = gate.router.begin(gate.clock.now(), callable, hash, tenant, limit_max);
+    let mut path = gate.router.begin(gate.clock.now(), wanted, hash, limit_max);
     let mut slot = slot;
     loop {
         let asked = gate.clock.now();
@@ -82,6 +81,7 @@ pub(crate) async fn acquire(
             client_cap: path.client_cap,
             client: path.client,
             register: gate.router.register(&path),
+            affinity,
         };
         let held = match slot.take() {
             Some(held) => held,
@@ -130,7 +130,7 @@ async fn enter(
     manager: ManagerId,
     question: &Acquire,
 ) -> Result<Entered, Refusal> {
-    let Wanted { request, callable, tenant } = wanted;
+    let Wanted { request, callable, tenant, affinity: _ } = wanted;
     let counter = gate.router.counter(callable.config.account);
     let counter = counter.ok_or_else(|| Refusal::internal("the ring has no member"))?;
     let admission = admit::question(gate, request, callable, tenant);

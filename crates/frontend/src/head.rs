@@ -9,7 +9,7 @@ use aws_api::{
 use http::request::Parts;
 use model::{AccountId, FunctionName, FunctionRef, Qualifier, Region, TenantId};
 
-use crate::refusal::Refusal;
+use crate::{affinity, refusal::Refusal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -27,6 +27,8 @@ pub(crate) struct Head {
     pub(crate) client_context: Option<String>,
     pub(crate) trace_id: Option<String>,
     pub(crate) tenant: Option<TenantId>,
+    /// The value of `X-Lambent-Affinity`.
+    pub(crate) affinity: Option<String>,
 }
 
 impl Head {
@@ -49,6 +51,7 @@ impl Head {
             client_context: context.map_err(Refusal::Api)?,
             trace_id: read.trace_id.map(str::to_owned),
             tenant: read.tenant_id.map(tenant).transpose()?,
+            affinity: affinity::read(&parts.headers)?,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, request::Parts};
 use hyper::body::Incoming;
-use model::{Digest, RequestId, TenantId};
+use model::{AffinityAsk, Digest, RequestId, TenantId};
 
 use crate::{
     Gate, authenticate,
@@ -29,6 +29,7 @@ pub(crate) struct Invocation {
     pub(crate) trace_id: Option<String>,
     pub(crate) client_context: Option<String>,
     pub(crate) tenant: Option<TenantId>,
+    pub(crate) affinity: Option<AffinityAsk>,
     /// The end of the log comes back with the answer.
     pub(crate) tail: bool,
 }
@@ -59,9 +60,10 @@ pub(crate) async fn invoke(
         trace_id: head.trace_id,
         client_context: head.client_context,
         tenant: head.tenant,
+        affinity: target.affinity,
         tail: head.tail,
     };
     // Admitted, routed, acquired and run; twice at most.
-    let (ran, body) = run::run(gate, &target.callable, &invocation).await?;
-    Ok(respond::ran(&target.callable, ran, body))
+    let outcome = run::run(gate, &target.callable, &invocation).await?;
+    Ok(respond::ran(&target.callable, outcome))
 }

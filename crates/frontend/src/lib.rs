@@ -6,6 +6,7 @@
 
 mod acquire;
 mod admit;
+mod affinity;
 mod authenticate;
 mod control;
 mod head;

@@ -3,15 +3,17 @@
 
 use std::sync::Arc;
 
-use model::{AccountId, FunctionState, Qualifier, VersionId, arn};
+use model::{AccountId, AffinityAsk, FunctionState, Qualifier, VersionId, arn};
 
-use crate::{Gate, head::Head, refusal::Refusal, view::Callable};
+use crate::{Gate, affinity, head::Head, refusal::Refusal, view::Callable};
 
 /// What will run, and the ARN that the function is told it was called by.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) callable: Arc<Callable>,
     pub(crate) invoked_arn: Arc<str>,
+    /// Where the function's calls have values: this one's.
+    pub(crate) affinity: Option<AffinityAsk>,
 }
 
 pub(crate) fn resolve(gate: &Gate, account: AccountId, head: &Head) -> Result<Target, Refusal> {
@@ -41,11 +43,13 @@ pub(crate) fn resolve(gate: &Gate, account: AccountId, head: &Head) -> Result<Ta
         }
     }
     check_tenant(callable.config.per_tenant, head)?;
+    let setting = gate.view.affinity(&function);
+    let affinity = affinity::ask(setting, account, head.affinity.as_deref())?;
     let invoked_arn = match &head.qualifier {
         None => Arc::clone(&callable.arn),
         Some(qualifier) => format!("{}:{qualifier}", callable.arn).into(),
     };
-    Ok(Target { callable, invoked_arn })
+    Ok(Target { callable, invoked_arn, affinity })
 }
 
 fn check_tenant(per_tenant: bool, head: &Head) -> Result<(), Refusal> {

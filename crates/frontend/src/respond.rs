@@ -3,14 +3,12 @@
 
 use std::fmt::Write;
 
+use crate::{affinity, run::Outcome, view::Callable};
 use aws_api::invoke;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use model::RequestId;
-use wire::worker::Ran;
-
-use crate::view::Callable;
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 
@@ -19,7 +17,8 @@ pub(crate) fn dry_run() -> Answer {
 }
 
 /// Handler errors, timeouts and crashes are answers too: 200, and said in a header.
-pub(crate) fn ran(callable: &Callable, ran: Ran, body: Bytes) -> Answer {
+pub(crate) fn ran(callable: &Callable, outcome: Outcome) -> Answer {
+    let Outcome { ran, body, affinity } = outcome;
     let mut answer = with_status(StatusCode::OK, body);
     let headers = answer.headers_mut();
     let json = HeaderValue::from_static("application/json");
@@ -28,6 +27,9 @@ pub(crate) fn ran(callable: &Callable, ran: Ran, body: Bytes) -> Answer {
     let _ = write!(version, "{}", callable.config.version);
     if let Ok(version) = HeaderValue::try_from(version) {
         headers.insert(invoke::EXECUTED_VERSION, version);
+    }
+    if let Some(answer) = affinity {
+        affinity::tell(headers, answer);
     }
     if ran.function_error {
         mark_failed(headers);

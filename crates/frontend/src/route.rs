@@ -10,10 +10,10 @@ use decide::{
     ring::Ring,
     search::{Next, Route, Search, Steering},
 };
-use model::{AccountId, FrontendId, KeyHash, ManagerId, Now, TenantId};
+use model::{AccountId, FrontendId, KeyHash, ManagerId, Now};
 use wire::manager;
 
-use crate::view::Callable;
+use crate::acquire::Wanted;
 
 /// The ring that this frontend routes by, and what it remembers between calls.
 #[derive(Debug)]
@@ -48,20 +48,19 @@ impl Router {
         self.ring.owner(arcs::start_of_account(account))
     }
 
-    pub(crate) fn begin(
-        &self,
-        now: Now,
-        callable: &Callable,
-        key: KeyHash,
-        tenant: Option<&TenantId>,
-        limit_max: u32,
-    ) -> Path {
+    pub(crate) fn begin(&self, now: Now, wanted: Wanted<'_>, key: KeyHash, limit_max: u32) -> Path {
+        let Wanted { callable, tenant, affinity, .. } = wanted;
         let config = &callable.config;
         let client = match tenant {
             Some(tenant) => arcs::start_of_tenant(config.account, &config.name, tenant),
             None => arcs::start_of_account(config.account),
         };
-        let bounds = Bounds { limit_max, managers: self.ring.len() };
+        // A value has one manager, which knows its environment.
+        let (client, managers) = match affinity {
+            Some(asked) => (arcs::start_of_value(key, &asked.value), self.ring.len().min(1)),
+            None => (client, self.ring.len()),
+        };
+        let bounds = Bounds { limit_max, managers };
         let route = Route { key, start: client, provisioned: None, bounds };
         let search = Search::begin(now, route, &self.ring, &mut self.memory().steering);
         Path { search, client, client_cap: bounds.cap() }

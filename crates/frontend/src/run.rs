@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{LeaseId, ManagerId, PayloadRef, limits};
+use model::{AffinityAnswer, LeaseId, ManagerId, PayloadRef, limits};
 use platform::{Body, TaskKind, transport::Pending};
 use wire::{
     manager::Grant,
@@ -14,7 +14,7 @@ use wire::{
 
 use crate::{
     Gate, acquire,
-    acquire::{Entry, Lease},
+    acquire::{Entry, Lease, Wanted},
     admit::Slot,
     invoke::Invocation,
     refusal::Refusal,
@@ -29,20 +29,31 @@ struct InFlight {
     slot: Option<Slot>,
 }
 
+/// How a call ended, whatever its handler said.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) ran: Ran,
+    pub(crate) body: Bytes,
+    /// Where the call has a value: whether it met the environment that it knows.
+    pub(crate) affinity: Option<AffinityAnswer>,
+}
+
 /// Runs the call in a warm or new environment. Only a call that no handler has
 /// seen is tried again (I8).
 pub(crate) async fn run(
     gate: &Arc<Gate>,
     callable: &Callable,
     invocation: &Invocation,
-) -> Result<(Ran, Bytes), Refusal> {
+) -> Result<Outcome, Refusal> {
+    let Invocation { request, tenant, affinity, .. } = invocation;
+    let (request, tenant, affinity) = (*request, tenant.as_ref(), *affinity);
+    let wanted = Wanted { request, callable, tenant, affinity };
     let mut slot = None;
     for _ in 0..limits::ATTEMPTS_MAX {
-        let tenant = invocation.tenant.as_ref();
-        let entry = acquire::acquire(gate, invocation.request, callable, tenant, slot).await?;
+        let entry = acquire::acquire(gate, wanted, slot).await?;
         let Entry { slot: taken, lease } = entry;
         let Some((manager, grant)) = lease.start() else { break };
-        let lease = grant.lease;
+        let (lease, affinity) = (grant.lease, grant.affinity);
         let body = Body::from(invocation.payload.clone());
         let sent = send(gate, invocation, grant, body).await;
         let Ok(pending) = sent else {
@@ -52,7 +63,7 @@ pub(crate) async fn run(
         };
         let flight = InFlight { gate: Arc::clone(gate), pending: Some(pending), slot: Some(taken) };
         match flight.answer(gate, manager, lease).await? {
-            Landed::Ran(ran, body) => return Ok((*ran, body)),
+            Landed::Ran(ran, body) => return Ok(Outcome { ran: *ran, body, affinity }),
             Landed::NotStarted(returned) => slot = Some(returned),
         }
     }

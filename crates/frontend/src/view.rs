@@ -10,7 +10,8 @@ use std::{
 };
 
 use model::{
-    AccountId, FunctionConfig, FunctionName, KeyHash, PoolKey, Region, TenantId, VersionId, arn,
+    AccountId, Affinity, FunctionConfig, FunctionName, KeyHash, PoolKey, Region, TenantId,
+    VersionId, arn, function::FunctionSettings,
 };
 use platform::{Tasks, tasks::Stop};
 use store::{
@@ -42,17 +43,20 @@ impl Callable {
     }
 }
 
+type Affinities = HashMap<(AccountId, FunctionName), Affinity>;
 type Versions = HashMap<(AccountId, FunctionName), HashMap<VersionId, Arc<Callable>>>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     region: Region,
     functions: Arc<RwLock<Versions>>,
+    /// Of functions that have one.
+    affinities: Arc<RwLock<Affinities>>,
 }
 
 impl View {
     pub(crate) fn new(region: Region) -> View {
-        View { region, functions: Arc::default() }
+        View { region, functions: Arc::default(), affinities: Arc::default() }
     }
 
     pub(crate) fn find(
@@ -62,6 +66,11 @@ impl View {
     ) -> Option<Arc<Callable>> {
         let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
         functions.get(function)?.get(&version).cloned()
+    }
+
+    pub(crate) fn affinity(&self, function: &(AccountId, FunctionName)) -> Option<Affinity> {
+        let affinities = self.affinities.read().unwrap_or_else(PoisonError::into_inner);
+        affinities.get(function).copied()
     }
 
     /// Follows the store until it closes.
@@ -90,6 +99,7 @@ impl View {
 
     fn clear(&self) {
         self.functions.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.affinities.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn apply(&self, key: &store::Key, value: Option<&[u8]>) {
@@ -98,11 +108,13 @@ impl View {
             Some(Place::FunctionVersion(account, name, number)) => {
                 ((account, name), VersionId::Published(number))
             }
+            Some(Place::FunctionSettings(account, name)) => {
+                return self.set((account, name), key, value);
+            }
             Some(
                 Place::Installation
                 | Place::Credential(_)
                 | Place::AccountLimits(_)
-                | Place::FunctionSettings(..)
                 | Place::ProvisionedConfig(..)
                 | Place::ProvisionedSet(..)
                 | Place::Lease(_),
@@ -128,6 +140,20 @@ impl View {
         if versions.is_empty() {
             functions.remove(&function);
         }
+    }
+
+    fn set(&self, function: (AccountId, FunctionName), key: &store::Key, value: Option<&[u8]>) {
+        let settings = match value.map(record::decode::<FunctionSettings>).transpose() {
+            Ok(settings) => settings.unwrap_or_default(),
+            Err(error) => {
+                return tracing::error!(key = key.as_str(), %error, "a record is unreadable");
+            }
+        };
+        let mut affinities = self.affinities.write().unwrap_or_else(PoisonError::into_inner);
+        match settings.affinity {
+            Some(affinity) => affinities.insert(function, affinity),
+            None => affinities.remove(&function),
+        };
     }
 
     fn callable(&self, config: FunctionConfig) -> Arc<Callable> {

@@ -200,7 +200,9 @@ impl Owner {
         reply: Reply<ManagerAnswer>,
         admitted: Option<Admitted>,
     ) {
-        let Acquire { key, hash, config, may_create, client_cap, client, register, .. } = acquire;
+        let Acquire {
+            key, hash, config, may_create, client_cap, client, register, affinity, ..
+        } = acquire;
         self.ticket += 1;
         let ticket = Ticket(self.ticket);
         let register = self.registers.meet(client, register);
@@ -208,7 +210,7 @@ impl Owner {
         self.configs.entry(hash).or_insert(config);
         let deadline = self.clock.now() + ACQUIRE_TTL;
         let mode = if may_create { Mode::ExistingOrNew } else { Mode::Existing };
-        let (routed, affinity) = (Routed::default(), None);
+        let routed = Routed::default();
         let ask = AcquireInput { ticket, hash, key, mode, deadline, client_cap, routed, affinity };
         self.tell(Input::Acquire(ask));
     }

@@ -54,8 +54,8 @@ impl Owner {
     fn found(&self, reply: book::Reply, hash: KeyHash) -> (Found, book::Load) {
         match reply {
             book::Reply::Grant(grant, load) => {
-                let book::Grant { env, worker, lease, epoch, warm, affinity: _ } = grant;
-                (Found::Granted(Grant { env, worker, lease, epoch, warm }), load)
+                let book::Grant { env, worker, lease, epoch, warm, affinity } = grant;
+                (Found::Granted(Grant { env, worker, lease, epoch, warm, affinity }), load)
             }
             book::Reply::NoIdle(load) => (Found::NoIdle, load),
             book::Reply::Throttle(load) => (Found::AskAnother, load),

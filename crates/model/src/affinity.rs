@@ -16,6 +16,23 @@ pub enum WhenBusy {
     Reject,
 }
 
+/// What makes a call's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// The header that the caller sends; without it the call has no value.
+    Header,
+    /// Who calls, whatever is sent.
+    Principal,
+}
+
+/// What a user sets for one function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Affinity {
+    pub source: Source,
+    pub when_busy: WhenBusy,
+    pub ttl: Span,
+}
+
 /// What a call asks for beside its pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AffinityAsk {

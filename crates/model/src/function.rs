@@ -6,6 +6,7 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    affinity::Affinity,
     ids::{AccountId, FunctionName, VersionId},
     limits,
     manifest::Manifest,
@@ -166,6 +167,9 @@ pub struct FunctionSettings {
     /// Of a `PER_TENANT` function.
     #[serde(default)]
     pub tenancy: Tenancy,
+    /// Absent: calls take whatever is free.
+    #[serde(default)]
+    pub affinity: Option<Affinity>,
 }
 
 impl FunctionConfig {

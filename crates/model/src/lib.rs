@@ -25,7 +25,7 @@ pub mod ring;
 pub mod tenancy;
 pub mod time;
 
-pub use affinity::{AffinityAnswer, AffinityAsk, WhenBusy};
+pub use affinity::{Affinity, AffinityAnswer, AffinityAsk, WhenBusy};
 pub use arn::{FunctionRef, Qualifier};
 pub use civil::Civil;
 pub use function::{FunctionConfig, FunctionState, Runtime};

@@ -88,6 +88,10 @@ pub const TENANT_IDLE_TTL: Span = Span::secs(300);
 pub const KEEP_MAX: Span = Span::secs(3_600);
 /// What each e-fold of stored bytes adds to that time (A8).
 pub const KEEP_PER_FOLD: Span = Span::secs(150);
+/// Characters of a call's affinity value; above it 400. Ours.
+pub const AFFINITY_VALUE_CHARS_MAX: usize = 256;
+/// The longest that a value may keep its environment unused; above it 400. Ours.
+pub const AFFINITY_TTL_SECS_MAX: u64 = 86_400;
 /// Bytes that the environments of one account may store at one manager; above it,
 /// idle ones end, the cheapest to rebuild per byte first. Ours.
 pub const KEEP_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;

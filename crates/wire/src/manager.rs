@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use model::{
-    AccountId, EnvId, Epoch, FrontendId, FunctionConfig, FunctionName, KeyHash, LeaseId, PoolKey,
-    Reason, RequestId, Span, TenantId, VersionId, WorkerId,
+    AccountId, AffinityAnswer, AffinityAsk, EnvId, Epoch, FrontendId, FunctionConfig, FunctionName,
+    KeyHash, LeaseId, PoolKey, Reason, RequestId, Span, TenantId, VersionId, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -184,6 +184,8 @@ pub struct Acquire {
     /// Where the client's arc starts, and the frontend's register of its size.
     pub client: u64,
     pub register: Option<Register>,
+    /// The call wants the environment of its value (A8).
+    pub affinity: Option<AffinityAsk>,
 }
 
 /// An environment lease.
@@ -195,6 +197,8 @@ pub struct Grant {
     pub epoch: Epoch,
     /// No init was waited for.
     pub warm: bool,
+    /// Where the call asked by affinity: whether its value's environment is the same.
+    pub affinity: Option<AffinityAnswer>,
 }
 
 /// A refusal: one reason, and when to come again.

@@ -2,6 +2,7 @@
 //! in-process transport, a memory store and fake sandboxes, in virtual time. One
 //! seed draws everything; the same seed gives the same history.
 
+mod affinity;
 mod apart;
 mod fleet;
 mod player;

@@ -178,10 +178,14 @@ impl World {
     }
 
     pub(crate) async fn set_tenancy(&self, name: &str, tenancy: Tenancy) {
+        self.set(name, |settings| settings.tenancy = tenancy).await;
+    }
+
+    pub(crate) async fn set(&self, name: &str, change: impl FnOnce(&mut FunctionSettings)) {
         let name = FunctionName::parse(name).unwrap();
         let key = schema::function_settings(account(), &name);
-        let before = self.store.read(&key).await.unwrap().unwrap().value;
-        let settings = FunctionSettings { tenancy, ..before };
+        let mut settings = self.store.read(&key).await.unwrap().unwrap().value;
+        change(&mut settings);
         let change = Transaction::new().put(&key, &settings).unwrap();
         self.store.transact(change).await.unwrap();
         self.settle().await;
