@@ -8,7 +8,7 @@ use wire::control::{ControlAnswer, ControlCall};
 
 use crate::{
     absent::{self, Kind, Part},
-    affinity, answer, create_function, delete_function,
+    admin, affinity, answer, create_function, delete_function,
     extension::{self, Asked, Extension},
     failure::Failure,
     function_concurrency, get_account_settings, get_function, link, list_functions,
@@ -98,6 +98,10 @@ async fn operate(
         Some((path, query)) => (path, Some(query)),
         None => (call.target.as_str(), None),
     };
+    if let Some(asked) = admin::of(&method, path) {
+        caller(call)?;
+        return admin::handle(control, asked).await;
+    }
     if let Some(asked) = extension::of(&method, path) {
         return extend(control, call, &asked, body).await;
     }

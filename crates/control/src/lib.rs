@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod absent;
+mod admin;
 mod affinity;
 mod answer;
 mod catalogue;
@@ -32,6 +33,7 @@ mod provisioned_concurrency;
 mod provisioning;
 mod publish_version;
 mod request;
+pub mod rings;
 mod role;
 mod settings;
 mod sweep;

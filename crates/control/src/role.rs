@@ -19,6 +19,7 @@ use crate::{
     dispatch,
     limits::{BODY_TIMEOUT, CALLS_MAX},
     link::Links,
+    rings::Publisher,
     sweep,
 };
 
@@ -35,6 +36,7 @@ pub struct Settings {
 pub(crate) struct Control {
     pub(crate) architecture: Architecture,
     pub(crate) catalogue: Catalogue,
+    pub(crate) publisher: Publisher,
     pub(crate) code: CodeStore,
     pub(crate) links: Links,
     pub(crate) clock: Clock,
@@ -64,6 +66,7 @@ pub fn start(
     let sweeping = sweep::run(store.clone(), code.clone(), clock.clone(), tasks.clone());
     let control = Arc::new(Control {
         architecture: settings.architecture,
+        publisher: Publisher::new(store.clone()),
         catalogue: Catalogue { region: settings.region, store },
         code,
         links: Links::new(entropy.bytes()),

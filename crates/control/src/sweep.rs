@@ -98,6 +98,7 @@ async fn named(store: &Store) -> Result<BTreeSet<RootId>, Failure> {
                     | Place::AccountLimits(_)
                     | Place::ProvisionedConfig(..)
                     | Place::ProvisionedSet(..)
+                    | Place::Ring(_)
                     | Place::Lease(_),
                 ) => return Err(Failure::Inconsistent(format!("unknown key {}", entry.key))),
             }

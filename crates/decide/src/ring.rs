@@ -5,6 +5,7 @@
 mod few;
 mod predecessors;
 pub mod publish;
+mod shares;
 mod versions;
 
 use alloc::{vec, vec::Vec};
@@ -15,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub(crate) use few::Few;
 
 pub use predecessors::{PREDS_MAX, Pred, Preds};
+pub use shares::SHARES_WHOLE;
 pub use versions::{Candidate, Candidates, Rings, VERSIONS_MAX, Version};
 
 /// Points of each member: a member's share of the ring deviates by about

@@ -117,6 +117,7 @@ impl View {
                 | Place::AccountLimits(_)
                 | Place::ProvisionedConfig(..)
                 | Place::ProvisionedSet(..)
+                | Place::Ring(_)
                 | Place::Lease(_),
             )
             | None => return,

@@ -4,6 +4,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
+    admin::Admin,
     completion::{Completion, Man},
     deploy::Deploy,
     doctor::Doctor,
@@ -65,6 +66,8 @@ enum Command {
     Rm(Rm),
     /// Check this host and say what is missing, what that means and what to do
     Doctor(Doctor),
+    /// Look at and change what operators are concerned with
+    Admin(Admin),
     /// Print the version
     Version(Version),
     /// Print a completion script for a shell
@@ -88,6 +91,7 @@ impl Cli {
             Command::Ls(ls) => ls.run(),
             Command::Rm(rm) => rm.run(),
             Command::Doctor(doctor) => doctor.run(),
+            Command::Admin(admin) => admin.run(),
             Command::Version(version) => version.run(),
             Command::Completion(completion) => completion.run(),
             Command::Man(man) => man.run(),

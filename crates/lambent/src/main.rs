@@ -5,6 +5,7 @@
 //! environment is, the roles know; a branch on one here is a bug.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod cli;
 mod client;
 mod completion;

@@ -72,6 +72,7 @@ fn fact(key: &store::Key, value: Option<&[u8]>) -> Result<Option<Fact>, store::R
                 | Place::AccountLimits(_)
                 | Place::ProvisionedConfig(..)
                 | Place::ProvisionedSet(..)
+                | Place::Ring(_)
                 | Place::Lease(_),
             )
             | None,

@@ -3,7 +3,7 @@
 
 use model::{
     AccountId, FunctionConfig, FunctionName, KeyHash, ProvisionedConfig, ProvisionedSet,
-    function::FunctionSettings,
+    RingRecord, RingVersion, function::FunctionSettings,
 };
 
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
 /// | `functions/settings/{account}/{name}` | `FunctionSettings` |
 /// | `provisioned/configs/{account}/{name}/{number:020}` | `ProvisionedConfig` |
 /// | `provisioned/sets/{account}/{name}/{number:020}/{key hash:032x}` | `ProvisionedSet` |
+/// | `rings/{version:020}` | `RingRecord` |
 /// | `leases/{name}` | `LeaseRecord` |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -36,6 +37,7 @@ pub enum Place {
     FunctionSettings(AccountId, FunctionName),
     ProvisionedConfig(AccountId, FunctionName, u64),
     ProvisionedSet(AccountId, FunctionName, u64, KeyHash),
+    Ring(RingVersion),
     Lease(LeaseName),
 }
 
@@ -141,6 +143,15 @@ pub fn provisioned() -> Prefix {
     Prefix::new("provisioned/".into())
 }
 
+pub fn ring(v: RingVersion) -> TypedKey<RingRecord> {
+    TypedKey::new(format!("rings/{:020}", v.0))
+}
+
+/// Every published ring version, oldest first.
+pub fn rings() -> TypedPrefix<RingRecord> {
+    TypedPrefix::new("rings/".into())
+}
+
 pub(crate) fn lease(name: &LeaseName) -> TypedKey<LeaseRecord> {
     TypedKey::new(format!("leases/{name}"))
 }
@@ -167,6 +178,9 @@ impl Value for ProvisionedConfig {
 impl Value for ProvisionedSet {
     const FORMAT: u32 = 1;
 }
+impl Value for RingRecord {
+    const FORMAT: u32 = 1;
+}
 impl Value for LeaseRecord {
     const FORMAT: u32 = 1;
 }
@@ -188,6 +202,7 @@ impl Place {
             Place::ProvisionedSet(account, name, number, key) => {
                 provisioned_set(*account, name, *number, *key).into_key()
             }
+            Place::Ring(v) => ring(*v).into_key(),
             Place::Lease(name) => lease(name).into_key(),
         }
     }
@@ -199,6 +214,7 @@ impl Place {
             ("installation", None) => return Some(Place::Installation),
             ("credentials", Some(id)) => Place::Credential(AccessKeyId::parse(id).ok()?),
             ("leases", Some(name)) => Place::Lease(LeaseName::parse(name).ok()?),
+            ("rings", Some(v)) => Place::Ring(RingVersion(v.parse().ok()?)),
             ("accounts", Some(account)) => {
                 let account = AccountId::parse(account)?;
                 (parts.next()? == "limits").then_some(Place::AccountLimits(account))?
@@ -251,6 +267,7 @@ mod tests {
             Place::FunctionSettings(account, name.clone()),
             Place::ProvisionedConfig(account, name.clone(), 3),
             Place::ProvisionedSet(account, name, 3, KeyHash(0xabc << 100)),
+            Place::Ring(RingVersion(7)),
             Place::Lease(LeaseName::parse("manager-1").unwrap()),
         ];
         for place in places {
@@ -268,6 +285,7 @@ mod tests {
             "functions/versions/000000000001/f/1",
             "functions/tails/000000000001/f",
             "accounts/000000000001/limit",
+            "rings/1",
         ];
         for text in cases {
             assert_eq!(Place::of(&Key::new(text.into())), None, "{text}");

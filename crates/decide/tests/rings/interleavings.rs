@@ -1,13 +1,35 @@
 //! Random schedules in which frontends know different ring versions, over fleets
 //! that hand over to each other and back (A3.5).
 
-use model::{Attrs, Span, ring::KEY_SHARE_WHOLE};
+use std::sync::Arc;
+
+use decide::ring::Rings;
+use model::{Attrs, FleetId, RingRecord, Span, ring::KEY_SHARE_WHOLE};
 
 use crate::world::{Options, World, managers};
 
+/// Who serves, one fleet after the other, and how many managers each key has.
+const FLEETS: [(std::ops::Range<u64>, u16); 4] = [(0..2, 1), (10..12, 2), (0..2, 1), (20..23, 3)];
+
+fn spread(spread: u16) -> Attrs {
+    Attrs { spread, ..Attrs::default() }
+}
+
+/// The versions that every schedule publishes.
+fn prepare() -> Arc<Vec<Rings>> {
+    let mut rings = Rings::default();
+    let publish = |(fleet, managers_per_key): (std::ops::Range<u64>, u16)| {
+        let members = managers(fleet);
+        let next = rings.successor(FleetId(members[0].0), members, spread(managers_per_key));
+        rings.learn(RingRecord { key_share: KEY_SHARE_WHOLE, ..next });
+        rings.clone()
+    };
+    Arc::new(FLEETS.map(publish).to_vec())
+}
+
 /// One schedule. Says how often a worker ran a grant of somebody who was not the
 /// owner any more, and how many grants it refused.
-fn schedule(seed: u64, fence: bool) -> (u32, u32) {
+fn schedule(seed: u64, fence: bool, prepared: &Arc<Vec<Rings>>) -> (u32, u32) {
     let options = Options {
         frontends: 3,
         functions: 2,
@@ -16,14 +38,15 @@ fn schedule(seed: u64, fence: bool) -> (u32, u32) {
         // Leases expire under frontends that are slow to use them.
         lease_ttl: Span::millis(20),
         dither: Span::millis(if seed.is_multiple_of(2) { 40 } else { 0 }),
+        prepared: Arc::clone(prepared),
         seed,
         ..Options::default()
     };
     let mut world = World::new(options);
-    world.deploy(&managers(0..2), Attrs::default(), KEY_SHARE_WHOLE, Span::ZERO);
+    let [first, later @ ..] = FLEETS;
+    world.deploy(&managers(first.0), spread(first.1), KEY_SHARE_WHOLE, Span::ZERO);
     world.pass(Span::millis(1));
-    let spread = |n| Attrs { spread: n, ..Attrs::default() };
-    for (fleet, attrs) in [(10..12, spread(2)), (0..2, spread(1)), (20..23, spread(3))] {
+    for (fleet, managers_per_key) in later {
         for _ in 0..6 {
             let (function, after) = (world.dice().below(2), world.dice().below(60));
             let run = Span::millis(world.dice().below(20));
@@ -35,7 +58,7 @@ fn schedule(seed: u64, fence: bool) -> (u32, u32) {
             world.reconnect(late);
         }
         let within = Span::millis(world.dice().below(60));
-        world.deploy(&managers(fleet), attrs, KEY_SHARE_WHOLE, within);
+        world.deploy(&managers(fleet), spread(managers_per_key), KEY_SHARE_WHOLE, within);
     }
     // A frontend dies with a lease, now and then.
     if seed.is_multiple_of(3) {
@@ -53,9 +76,9 @@ fn schedule(seed: u64, fence: bool) -> (u32, u32) {
 
 #[test]
 fn a3_5_no_schedule_runs_two_calls_at_once_or_an_old_grant() {
-    let mut refused = 0;
+    let (mut refused, prepared) = (0, prepare());
     for seed in 0..10_000 {
-        let (unfenced, refusals) = schedule(seed, true);
+        let (unfenced, refusals) = schedule(seed, true, &prepared);
         assert_eq!(unfenced, 0, "I5 at seed {seed}");
         refused += refusals;
     }
@@ -64,11 +87,13 @@ fn a3_5_no_schedule_runs_two_calls_at_once_or_an_old_grant() {
 
 #[test]
 fn a3_5_without_the_fence_old_grants_do_run() {
-    let unfenced: u32 = (0..2_000).map(|seed| schedule(seed, false).0).sum();
+    let prepared = prepare();
+    let unfenced: u32 = (0..2_000).map(|seed| schedule(seed, false, &prepared).0).sum();
     assert!(unfenced > 0, "the control finds nothing");
 }
 
 #[test]
 fn the_same_seed_is_the_same_schedule() {
-    assert_eq!(schedule(7, true), schedule(7, true));
+    let prepared = prepare();
+    assert_eq!(schedule(7, true, &prepared), schedule(7, true, &prepared));
 }

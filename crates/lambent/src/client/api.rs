@@ -169,6 +169,16 @@ impl Client {
         })
     }
 
+    /// One request of the operators' API.
+    pub(crate) async fn admin<T: serde::de::DeserializeOwned>(
+        &mut self,
+        method: Method,
+        target: &str,
+        doing: &str,
+    ) -> anyhow::Result<T> {
+        read(doing, &self.ask(Ask::new(method, target)).await?)
+    }
+
     pub(crate) async fn logs(&mut self, name: &str, after: u64) -> anyhow::Result<LogPage> {
         let target = format!("/lambent/v1/functions/{}/logs?after={after}", segment(name));
         let answer = self.ask(Ask::new(Method::GET, target)).await?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use decide::{book, ring::Ring};
 use frontend::{Credentials, Frontend, Trust};
-use model::{FrontendId, ManagerId, Region, RingVersion, WorkerId, function::Architecture};
+use model::{Attrs, FrontendId, ManagerId, Region, RingVersion, WorkerId, function::Architecture};
 use objects::Objects;
 use platform::{Clock, Entropy, Tasks, transport::in_process};
 use sandbox::Launcher;
@@ -51,6 +51,8 @@ pub(super) async fn start(
 ) -> anyhow::Result<ManagerCaller> {
     let Ground { clock, entropy, tasks, store, objects, launcher } = ground;
     let region = &installed.installation.region;
+    let publisher = control::rings::Publisher::new(store.clone());
+    publisher.first(vec![MANAGER], Attrs::default()).await.context("publishing the first ring")?;
     let (manager, manager_inbox) = in_process("manager");
     let (worker, worker_inbox) = in_process("worker");
     let (control, control_inbox) = in_process("control");

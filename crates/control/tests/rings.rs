@@ -1,0 +1,127 @@
+//! The ring publisher and what operators see of it (A4): versions in the store, and
+//! the answers of `/admin/rings`.
+
+mod stage;
+
+use control::rings::{PublishError, Publisher};
+use decide::ring::publish::{Facts, Unfit};
+use model::{Attrs, FleetId, ManagerId, RingState};
+use serde_json::{Value, json};
+use stage::Stage;
+
+const RINGS: &str = "/admin/rings";
+const MANAGERS: [ManagerId; 4] = [ManagerId(1), ManagerId(2), ManagerId(3), ManagerId(4)];
+
+fn facts(in_flight_max: u64) -> Facts<'static> {
+    Facts { managers: &MANAGERS, in_flight_max }
+}
+
+/// Two managers serve; two others are being rolled out with another idle time.
+async fn baking() -> (Stage, Publisher) {
+    let stage = Stage::new();
+    let publisher = Publisher::new(stage.store.clone());
+    publisher.first(MANAGERS[..2].to_vec(), Attrs::default()).await.unwrap();
+    let attrs = Attrs { idle_ttl_s: 60, ..Attrs::default() };
+    publisher.deploy(FleetId(2), MANAGERS[2..].to_vec(), attrs, facts(0)).await.unwrap();
+    (stage, publisher)
+}
+
+fn column(shown: &Value, name: &str) -> Value {
+    shown["versions"].as_array().unwrap().iter().map(|version| version[name].clone()).collect()
+}
+
+#[tokio::test]
+async fn a4_6_operators_see_versions_settings_shares_and_owners() {
+    let (stage, _) = baking().await;
+    let shown = stage.get(RINGS).await.expect(200);
+    assert_eq!(column(&shown, "v"), json!([2, 1]));
+    assert_eq!(column(&shown, "prev"), json!([1, null]));
+    assert_eq!(column(&shown, "key_share"), json!([100, 10_000]));
+    assert_eq!(column(&shown, "state"), json!(["Baking", "Active"]));
+    assert_eq!(column(&shown, "members"), json!([[3, 4], [1, 2]]));
+    let newest = &shown["versions"][0];
+    let attrs = json!({
+        "spread": 1, "per_mgr_cap": u32::MAX, "idle_ttl_s": 60,
+        "profile": {"sandbox": 0, "worker_class": 0},
+    });
+    assert_eq!(newest["attrs"], attrs);
+    let share = |at: usize| newest["shares"][at]["share"].as_u64().unwrap();
+    assert_eq!(newest["shares"][0]["manager"], 3);
+    assert!((share(0) + share(1)).abs_diff(1_000_000) <= 2);
+    assert_eq!(newest["parts"].as_array().unwrap().len(), 96);
+}
+
+#[tokio::test]
+async fn a_version_bakes_by_steps_and_goes_back_by_another_version() {
+    let (stage, publisher) = baking().await;
+    let mut shares = Vec::new();
+    loop {
+        let answer = stage.post(&format!("{RINGS}/step"), json!({})).await;
+        if answer.status != 200 {
+            let text = answer.refused(409, "ResourceConflictException");
+            assert!(text.contains("no next step"), "{text}");
+            break;
+        }
+        shares.push(answer.json()["versions"][0]["key_share"].clone());
+    }
+    assert_eq!(Value::from(shares), json!([500, 2_500, 10_000]));
+    let shown = stage.get(RINGS).await.expect(200);
+    assert_eq!(column(&shown, "state"), json!(["Active", "Retiring"]));
+    let shown = stage.post(&format!("{RINGS}/back"), json!({})).await.expect(200);
+    assert_eq!(column(&shown, "v"), json!([3, 2, 1]));
+    assert_eq!(column(&shown, "state"), json!(["Active", "Retiring", "Retiring"]));
+    assert_eq!(column(&shown, "members"), json!([[1, 2], [3, 4], [1, 2]]));
+    let rings = publisher.rings().await.unwrap();
+    assert_eq!(rings.newest().unwrap().attrs().idle_ttl_s, 600);
+}
+
+#[tokio::test]
+async fn rings_outlive_a_restart_and_the_first_is_published_once() {
+    let stage = Stage::durable();
+    let publisher = Publisher::new(stage.store.clone());
+    for _ in 0..2 {
+        publisher.first(MANAGERS[..1].to_vec(), Attrs::default()).await.unwrap();
+    }
+    let stage = stage.restart();
+    let shown = stage.get(RINGS).await.expect(200);
+    assert_eq!(column(&shown, "v"), json!([1]));
+}
+
+#[tokio::test]
+async fn a4_5_what_does_not_fit_is_not_published() {
+    let (_stage, publisher) = baking().await;
+    let attrs = Attrs { spread: 2, per_mgr_cap: 10, ..Attrs::default() };
+    let refused = publisher.deploy(FleetId(3), MANAGERS.to_vec(), attrs, facts(21)).await;
+    let Err(PublishError::Unfit(Unfit::TooSmall { .. })) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(publisher.rings().await.unwrap().versions().len(), 2, "nothing was written");
+    let record = publisher.deploy(FleetId(3), MANAGERS.to_vec(), attrs, facts(20)).await.unwrap();
+    assert_eq!((record.v.0, record.state), (3, RingState::Baking));
+}
+
+#[tokio::test]
+async fn no_more_versions_are_kept_than_are_known() {
+    let (stage, publisher) = baking().await;
+    for _ in 0..6 {
+        publisher.back().await.unwrap();
+    }
+    let shown = stage.get(RINGS).await.expect(200);
+    assert_eq!(column(&shown, "v"), json!([8, 7, 6, 5]));
+}
+
+#[tokio::test]
+async fn of_two_publishers_at_once_one_is_told_to_look_again() {
+    let stage = Stage::durable();
+    let publisher = Publisher::new(stage.store.clone());
+    publisher.first(MANAGERS.to_vec(), Attrs::default()).await.unwrap();
+    let deploy = || publisher.deploy(FleetId(2), MANAGERS.to_vec(), Attrs::default(), facts(0));
+    let results = futures_util::future::join_all((0..8).map(|_| deploy())).await;
+    let versions: Vec<u64> = results.iter().flatten().map(|record| record.v.0).collect();
+    let mut distinct = versions.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), versions.len(), "one number twice: {versions:?}");
+    let others = results.iter().filter_map(|result| result.as_ref().err());
+    assert!(others.into_iter().all(|error| matches!(error, PublishError::Contended)));
+}
