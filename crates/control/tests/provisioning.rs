@@ -102,6 +102,7 @@ async fn play(fake: FakeArc, mut inbox: ManagerInbox) {
                 ManagerCall::Admit(_)
                 | ManagerCall::Acquire(_)
                 | ManagerCall::Enter(..)
+                | ManagerCall::InFlight { .. }
                 | ManagerCall::Inspect => panic!("not the controller's"),
             },
             Mail::Note(ManagerNote::SetTarget(order)) => {

@@ -15,6 +15,7 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 
 use model::{Epoch, FrontendId, KeyHash, ManagerId, Now, Reason, Span};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
     arcs::{Bounds, ClientSet, Growth, Register, RingArc, gossip},
@@ -93,6 +94,13 @@ impl Steering {
         let writer = self.writer;
         self.sets.entry(start).or_insert_with(|| ClientSet::new(now, start, writer))
     }
+}
+
+/// The one frontend that shrinks a client's set: by rendezvous, so that a change of the
+/// fleet moves few clients.
+pub fn home(start: u64, frontends: &[FrontendId]) -> Option<FrontendId> {
+    let rank = |id: &&FrontendId| xxh3_64_with_seed(&id.0.to_le_bytes(), start);
+    frontends.iter().max_by_key(rank).copied()
 }
 
 /// Where a call may be served.
@@ -360,6 +368,21 @@ mod tests {
         warm: true,
         took: Span::ZERO,
     };
+
+    #[test]
+    fn every_client_has_one_home_and_keeps_it_where_another_frontend_leaves() {
+        let frontends: Vec<FrontendId> = (1..=5).map(FrontendId).collect();
+        let fewer = &frontends[..4];
+        let mut moved = 0;
+        for start in 0..1_000 {
+            let before = home(start, &frontends);
+            let after = home(start, fewer);
+            assert!(before == after || before == Some(FrontendId(5)));
+            moved += u32::from(before != after);
+        }
+        assert!((150..250).contains(&moved), "{moved} of 1,000 clients of one in five");
+        assert_eq!(home(1, &[]), None);
+    }
 
     #[test]
     fn a_ring_of_one_is_asked_once_and_may_create() {

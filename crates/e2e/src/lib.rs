@@ -8,6 +8,7 @@
 
 mod deadline;
 mod driver;
+pub mod installation;
 mod leftovers;
 mod platform;
 

@@ -132,7 +132,7 @@ fn launch(home: &Path) -> Child {
         .expect("lambent starts")
 }
 
-fn variables(data: &Path) -> Vec<(String, String)> {
+pub(crate) fn variables(data: &Path) -> Vec<(String, String)> {
     let output = lambent().args(["env", "--json", "--data"]).arg(data).output();
     let output = output.expect("lambent env runs");
     assert!(output.status.success(), "lambent env: {}", String::from_utf8_lossy(&output.stderr));
@@ -141,7 +141,7 @@ fn variables(data: &Path) -> Vec<(String, String)> {
     pairs.map(|(n, v)| (n.clone(), v.as_str().expect("text").to_owned())).collect()
 }
 
-fn lambent() -> Command {
+pub(crate) fn lambent() -> Command {
     let binary = binary();
     assert!(binary.exists(), "{} is not there: cargo build -p lambent", binary.display());
     let mut command = Command::new(binary);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use decide::{
     book::{Load, Mode},
-    search::{Answer, Next},
+    search::{Answer, Next, Set},
 };
-use model::{AffinityAsk, LeaseId, ManagerId, Now, Reason, RequestId, Span, TenantId};
+use model::{AffinityAsk, KeyHash, LeaseId, ManagerId, Now, Reason, RequestId, Span, TenantId};
 use platform::{
     TaskKind,
     transport::{Pending, Unreachable},
@@ -22,7 +22,7 @@ use crate::{
     Gate,
     admit::{self, Slot},
     refusal::Refusal,
-    route::Path,
+    route::{Path, Told},
     view::Callable,
 };
 
@@ -33,6 +33,24 @@ pub(crate) struct Lease {
     gate: Arc<Gate>,
     manager: ManagerId,
     grant: Option<Grant>,
+    from: Served,
+}
+
+/// Which of a version's environments serves a call, until it has ended.
+#[derive(Debug)]
+pub(crate) struct Served {
+    gate: Arc<Gate>,
+    manager: ManagerId,
+    /// The provisioned pool that it is of.
+    set: Option<KeyHash>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(set) = self.set {
+            self.gate.router.freed(set, self.manager);
+        }
+    }
 }
 
 /// Both leases of a call.
@@ -57,38 +75,31 @@ pub(crate) async fn acquire(
     wanted: Wanted<'_>,
     slot: Option<Slot>,
 ) -> Result<Entry, Refusal> {
-    let Wanted { request, callable, tenant, affinity } = wanted;
-    let (key, hash) = callable.pool(tenant);
-    let limit_max = slot
-        .as_ref()
-        .map_or(model::limits::ACCOUNT_CONCURRENCY_DEFAULT, |slot| slot.admitted.limit_max);
-    let mut path = gate.router.begin(gate.clock.now(), wanted, hash, limit_max);
+    let Wanted { callable, tenant, .. } = wanted;
+    let (_, hash) = callable.pool(tenant);
     let mut slot = slot;
+    if slot.is_none() && gate.router.has_set(callable) {
+        // How many calls of the version run decides which environments serve it.
+        slot = Some(admit(gate, wanted).await?);
+    }
+    let in_version = slot.as_ref().map(|slot| slot.admitted.in_version);
+    let mut path = gate.router.begin(gate.clock.now(), wanted, hash, in_version);
     loop {
         let asked = gate.clock.now();
-        let (manager, mode) = match gate.router.next(asked, &mut path) {
-            Next::Ask { manager, set: _, mode } => (manager, mode),
+        let (manager, set, mode) = match gate.router.next(asked, &mut path) {
+            Next::Ask { manager, set, mode } => (manager, set, mode),
             Next::Refused(reason) => {
                 return Err(Refusal::Throttled { reason, retry_after: Span::secs(1) });
             }
         };
-        let question = Acquire {
-            request,
-            key: Arc::clone(&key),
-            hash,
-            config: Arc::clone(&callable.config),
-            may_create: mode == Mode::ExistingOrNew,
-            client_cap: path.client_cap,
-            client: path.client,
-            register: gate.router.register(&path),
-            affinity,
-        };
+        let question = question(gate, wanted, &path, set, mode);
+        let asked = Asked { manager, set, at: asked };
         let held = match slot.take() {
             Some(held) => held,
             None => match enter(gate, wanted, manager, &question).await? {
                 Entered::Admitted(held) => held,
                 Entered::Both(held, acquired) => {
-                    match conclude(gate, &mut path, manager, asked, acquired)? {
+                    match conclude(gate, &mut path, asked, acquired)? {
                         Some(lease) => return Ok(Entry { slot: held, lease }),
                         None => {
                             slot = Some(held);
@@ -100,7 +111,7 @@ pub(crate) async fn acquire(
         };
         match ask(gate, manager, ManagerCall::Acquire(question)).await {
             Ok(ManagerAnswer::Acquired(acquired)) => {
-                if let Some(lease) = conclude(gate, &mut path, manager, asked, acquired)? {
+                if let Some(lease) = conclude(gate, &mut path, asked, acquired)? {
                     return Ok(Entry { slot: held, lease });
                 }
             }
@@ -108,13 +119,57 @@ pub(crate) async fn acquire(
                 ManagerAnswer::Admitted(_)
                 | ManagerAnswer::Denied(_)
                 | ManagerAnswer::Entered(..)
+                | ManagerAnswer::InFlight(_)
                 | ManagerAnswer::Inspection(_)
                 | ManagerAnswer::Targets(_),
             ) => return Err(Refusal::internal("the book answered something else")),
-            Err(Unreachable(_)) => silent(gate, &mut path, manager),
+            Err(Unreachable(_)) => silent(gate, &mut path, asked),
         }
         slot = Some(held);
     }
+}
+
+/// What a manager is asked for.
+fn question(gate: &Gate, wanted: Wanted<'_>, path: &Path, set: Set, mode: Mode) -> Acquire {
+    let Wanted { request, callable, tenant, affinity } = wanted;
+    let (key, hash) = match set {
+        Set::Provisioned => callable.provisioned_pool(tenant),
+        Set::OnDemand => callable.pool(tenant),
+    };
+    Acquire {
+        request,
+        key,
+        hash,
+        config: Arc::clone(&callable.config),
+        may_create: mode == Mode::ExistingOrNew,
+        client_cap: path.client_cap,
+        client: path.client,
+        register: gate.router.register(path),
+        affinity,
+    }
+}
+
+/// One question of a search.
+#[derive(Clone, Copy)]
+struct Asked {
+    manager: ManagerId,
+    set: Set,
+    at: Now,
+}
+
+/// The concurrency lease alone.
+async fn admit(gate: &Arc<Gate>, wanted: Wanted<'_>) -> Result<Slot, Refusal> {
+    let Wanted { request, callable, tenant, affinity: _ } = wanted;
+    let counter = counter(gate, callable)?;
+    let admission = ManagerCall::Admit(admit::question(gate, request, callable, tenant));
+    match admitted(gate, callable, counter, ask(gate, counter, admission).await)? {
+        Entered::Admitted(slot) | Entered::Both(slot, _) => Ok(slot),
+    }
+}
+
+fn counter(gate: &Gate, callable: &Callable) -> Result<ManagerId, Refusal> {
+    let counter = gate.router.counter(callable.config.account);
+    counter.ok_or_else(|| Refusal::internal("the ring has no member"))
 }
 
 enum Entered {
@@ -131,16 +186,28 @@ async fn enter(
     question: &Acquire,
 ) -> Result<Entered, Refusal> {
     let Wanted { request, callable, tenant, affinity: _ } = wanted;
-    let counter = gate.router.counter(callable.config.account);
-    let counter = counter.ok_or_else(|| Refusal::internal("the ring has no member"))?;
+    let counter = counter(gate, callable)?;
     let admission = admit::question(gate, request, callable, tenant);
     let call = if counter == manager {
         ManagerCall::Enter(admission, question.clone())
     } else {
         ManagerCall::Admit(admission)
     };
-    let slot = |admitted: Admitted| Slot::new(gate, counter, admitted);
-    match ask(gate, counter, call).await {
+    admitted(gate, callable, counter, ask(gate, counter, call).await)
+}
+
+/// What a counter's answer means to the call.
+fn admitted(
+    gate: &Arc<Gate>,
+    callable: &Callable,
+    counter: ManagerId,
+    answer: Result<ManagerAnswer, Unreachable>,
+) -> Result<Entered, Refusal> {
+    let slot = |admitted: Admitted| {
+        gate.router.learn_limit(callable.config.account, admitted.limit_max);
+        Slot::new(gate, counter, admitted)
+    };
+    match answer {
         Ok(ManagerAnswer::Admitted(admitted)) => Ok(Entered::Admitted(slot(admitted))),
         Ok(ManagerAnswer::Entered(admitted, acquired)) => {
             Ok(Entered::Both(slot(admitted), acquired))
@@ -149,7 +216,10 @@ async fn enter(
             Err(Refusal::Throttled { reason, retry_after })
         }
         Ok(
-            ManagerAnswer::Acquired(_) | ManagerAnswer::Inspection(_) | ManagerAnswer::Targets(_),
+            ManagerAnswer::Acquired(_)
+            | ManagerAnswer::InFlight(_)
+            | ManagerAnswer::Inspection(_)
+            | ManagerAnswer::Targets(_),
         ) => Err(Refusal::internal("the counter answered something else")),
         Err(Unreachable(_)) => {
             Err(Refusal::Throttled { reason: Reason::NoManager, retry_after: Span::secs(1) })
@@ -161,19 +231,23 @@ async fn enter(
 fn conclude(
     gate: &Arc<Gate>,
     path: &mut Path,
-    manager: ManagerId,
-    asked: Now,
+    asked: Asked,
     acquired: Acquired,
 ) -> Result<Option<Lease>, Refusal> {
+    let Asked { manager, set, at } = asked;
     let Acquired { found, load, register } = acquired;
+    let wire::manager::Load { idle, busy, starting, waiting } = load;
+    let load = Load { idle, busy, starting, waiting };
     let now = gate.clock.now();
-    let mut learn = |answer| gate.router.answered(now, path, manager, answer, register);
+    let told = Told { set, load: Some(load), register };
+    let path_set = path.set;
+    let mut learn = |answer| gate.router.answered(now, path, manager, answer, told);
     match found {
         Found::Granted(grant) => {
-            let wire::manager::Load { idle, busy, starting, waiting } = load;
-            let load = Load { idle, busy, starting, waiting };
-            learn(Answer::Granted { load, warm: grant.warm, took: now.since(asked) });
-            Ok(Some(Lease { gate: Arc::clone(gate), manager, grant: Some(grant) }))
+            learn(Answer::Granted { load, warm: grant.warm, took: now.since(at) });
+            let set = path_set.filter(|_| set == Set::Provisioned);
+            let from = Served { gate: Arc::clone(gate), manager, set };
+            Ok(Some(Lease { gate: Arc::clone(gate), manager, grant: Some(grant), from }))
         }
         Found::NoIdle => {
             learn(Answer::NoIdle);
@@ -190,8 +264,9 @@ fn conclude(
     }
 }
 
-fn silent(gate: &Gate, path: &mut Path, manager: ManagerId) {
-    gate.router.answered(gate.clock.now(), path, manager, Answer::Silent, None);
+fn silent(gate: &Gate, path: &mut Path, asked: Asked) {
+    let told = Told { set: asked.set, load: None, register: None };
+    gate.router.answered(gate.clock.now(), path, asked.manager, Answer::Silent, told);
 }
 
 /// One question. What is given to a caller that went away meanwhile goes back.
@@ -234,9 +309,10 @@ fn return_all(gate: &Arc<Gate>, manager: ManagerId, answer: ManagerAnswer) {
         ManagerAnswer::Admitted(admitted) => (Some(admitted), None),
         ManagerAnswer::Acquired(acquired) => (None, Some(acquired)),
         ManagerAnswer::Entered(admitted, acquired) => (Some(admitted), Some(acquired)),
-        ManagerAnswer::Denied(_) | ManagerAnswer::Inspection(_) | ManagerAnswer::Targets(_) => {
-            (None, None)
-        }
+        ManagerAnswer::Denied(_)
+        | ManagerAnswer::InFlight(_)
+        | ManagerAnswer::Inspection(_)
+        | ManagerAnswer::Targets(_) => (None, None),
     };
     if let Some(Acquired { found: Found::Granted(grant), .. }) = acquired {
         Lease::refused(gate, manager, grant.lease);
@@ -246,8 +322,10 @@ fn return_all(gate: &Arc<Gate>, manager: ManagerId, answer: ManagerAnswer) {
 
 impl Lease {
     /// The grant, for the worker; the debt goes with it.
-    pub(crate) fn start(mut self) -> Option<(ManagerId, Grant)> {
-        self.grant.take().map(|grant| (self.manager, grant))
+    pub(crate) fn start(mut self) -> Option<(ManagerId, Grant, Served)> {
+        let none = Served { gate: Arc::clone(&self.gate), manager: self.manager, set: None };
+        let from = std::mem::replace(&mut self.from, none);
+        self.grant.take().map(|grant| (self.manager, grant, from))
     }
 
     /// The worker did not take the call: the lease goes back.

@@ -1,7 +1,10 @@
 //! The public port: accepts, routes, and hands each request to its step. All
 //! routes of the frontend stand in one table.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+};
 
 use http::{Method, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -95,7 +98,24 @@ where
     }
 }
 
+/// Counts a call for as long as it lives.
+struct UnderWay<'g>(&'g Gate);
+
+impl<'g> UnderWay<'g> {
+    fn new(gate: &'g Gate) -> UnderWay<'g> {
+        gate.calls.fetch_add(1, Ordering::Relaxed);
+        UnderWay(gate)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 async fn answer(gate: &Arc<Gate>, message: Request<Incoming>) -> Answer {
+    let _under_way = UnderWay::new(gate);
     let request = RequestId::from_random(gate.entropy.u128());
     let result: Result<Answer, Refusal> = match route(message.method(), message.uri().path()) {
         Route::Invoke => invoke::invoke(gate, request, message).await,

@@ -15,14 +15,22 @@ mod http;
 mod invoke;
 mod logs;
 mod payload;
+mod provisioned;
 mod refusal;
 mod resolve;
 mod respond;
 mod route;
 mod run;
+mod shrink;
 mod view;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use decide::ring::Ring;
 use model::{FrontendId, ManagerId, Region, WorkerId};
@@ -47,6 +55,8 @@ pub type ControlCaller = Caller<ControlCall, ControlAnswer, ()>;
 #[derive(Debug)]
 pub struct Settings {
     pub frontend: FrontendId,
+    /// All of them, this one included.
+    pub frontends: Vec<FrontendId>,
     pub region: Region,
     pub trust: Trust,
 }
@@ -78,6 +88,7 @@ pub(crate) struct Gate {
     managers: BTreeMap<ManagerId, ManagerCaller>,
     workers: BTreeMap<WorkerId, WorkerCaller>,
     control: ControlCaller,
+    calls: AtomicUsize,
 }
 
 /// A frontend that is ready to serve connections.
@@ -89,10 +100,10 @@ pub struct Frontend {
 impl Frontend {
     /// Starts what runs beside the calls: the watched cache and the heartbeat.
     pub fn start(settings: Settings, ground: Ground) -> Frontend {
-        let Settings { frontend, region, trust } = settings;
+        let Settings { frontend, frontends, region, trust } = settings;
         let Ground { clock, entropy, tasks, store, ring, managers, workers, control } = ground;
         let view = view::View::new(region.clone());
-        let follow = view.clone().follow(store, tasks.clone());
+        let follow = view.clone().follow(store.clone(), tasks.clone());
         tasks.spawn(TaskKind::Role, "frontend's view of functions", follow);
         let trust = authenticate::Checker::new(trust, &region);
         let entropy_seed = entropy.u64();
@@ -104,13 +115,22 @@ impl Frontend {
             entropy,
             tasks: tasks.clone(),
             view,
-            router: route::Router::new(frontend, ring, entropy_seed),
+            router: route::Router::new(frontend, frontends, ring, entropy_seed),
             managers,
             workers,
             control,
+            calls: AtomicUsize::new(0),
         });
+        let sets = provisioned::follow(Arc::clone(&gate), store);
+        tasks.spawn(TaskKind::Role, "frontend's view of provisioned sets", sets);
         tasks.spawn(TaskKind::Role, "heartbeat", heartbeat::beat(Arc::clone(&gate)));
+        tasks.spawn(TaskKind::Role, "width of sets", shrink::watch(Arc::clone(&gate)));
         Frontend { gate }
+    }
+
+    /// Calls under way here.
+    pub fn calls(&self) -> usize {
+        self.gate.calls.load(Ordering::Relaxed)
     }
 
     /// Serves a listener until the process is asked to stop.

@@ -14,7 +14,7 @@ use wire::{
 
 use crate::{
     Gate, acquire,
-    acquire::{Entry, Lease, Wanted},
+    acquire::{Entry, Lease, Served, Wanted},
     admit::Slot,
     invoke::Invocation,
     refusal::Refusal,
@@ -26,7 +26,7 @@ use crate::{
 struct InFlight {
     gate: Arc<Gate>,
     pending: Option<Pending<WorkerAnswer>>,
-    slot: Option<Slot>,
+    held: Option<(Slot, Served)>,
 }
 
 /// How a call ended, whatever its handler said.
@@ -52,7 +52,7 @@ pub(crate) async fn run(
     for _ in 0..limits::ATTEMPTS_MAX {
         let entry = acquire::acquire(gate, wanted, slot).await?;
         let Entry { slot: taken, lease } = entry;
-        let Some((manager, grant)) = lease.start() else { break };
+        let Some((manager, grant, served)) = lease.start() else { break };
         let (lease, affinity) = (grant.lease, grant.affinity);
         let body = Body::from(invocation.payload.clone());
         let sent = send(gate, invocation, grant, body).await;
@@ -61,7 +61,8 @@ pub(crate) async fn run(
             slot = Some(taken);
             continue;
         };
-        let flight = InFlight { gate: Arc::clone(gate), pending: Some(pending), slot: Some(taken) };
+        let held = Some((taken, served));
+        let flight = InFlight { gate: Arc::clone(gate), pending: Some(pending), held };
         match flight.answer(gate, manager, lease).await? {
             Landed::Ran(ran, body) => return Ok(Outcome { ran: *ran, body, affinity }),
             Landed::NotStarted(returned) => slot = Some(returned),
@@ -122,7 +123,8 @@ impl InFlight {
                     | WorkerRefusal::NoSuchEnvironment
                     | WorkerRefusal::Busy => Lease::refused(gate, manager, lease),
                 }
-                Ok(Landed::NotStarted(self.slot.take().ok_or_else(lost)?))
+                let (slot, _) = self.held.take().ok_or_else(lost)?;
+                Ok(Landed::NotStarted(slot))
             }
             (
                 WorkerAnswer::Started(_)
@@ -138,10 +140,10 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let (Some(pending), Some(slot)) = (self.pending.take(), self.slot.take()) else { return };
+        let (Some(pending), Some(held)) = (self.pending.take(), self.held.take()) else { return };
         self.gate.tasks.spawn(TaskKind::Background, "abandoned call", async move {
             let _ = pending.await;
-            drop(slot);
+            drop(held);
         });
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Callable {
     pub(crate) config: Arc<FunctionConfig>,
     pub(crate) key: Arc<PoolKey>,
     pub(crate) hash: KeyHash,
+    /// The pool of its provisioned environments; only versions can have one.
+    pub(crate) provisioned: Option<(Arc<PoolKey>, KeyHash)>,
     /// Without a qualifier.
     pub(crate) arn: Arc<str>,
 }
@@ -44,6 +46,20 @@ impl Callable {
 }
 
 type Affinities = HashMap<(AccountId, FunctionName), Affinity>;
+impl Callable {
+    /// The pool of its provisioned environments; the on-demand one where it has none.
+    pub(crate) fn provisioned_pool(&self, tenant: Option<&TenantId>) -> (Arc<PoolKey>, KeyHash) {
+        let Some((key, hash)) = &self.provisioned else { return self.pool(tenant) };
+        match tenant.and_then(|tenant| key.bound_to(tenant.clone())) {
+            Some(bound) => {
+                let hash = bound.hash();
+                (Arc::new(bound), hash)
+            }
+            None => (Arc::clone(key), *hash),
+        }
+    }
+}
+
 type Versions = HashMap<(AccountId, FunctionName), HashMap<VersionId, Arc<Callable>>>;
 
 #[derive(Clone, Debug)]
@@ -161,6 +177,14 @@ impl View {
         let key = Arc::new(PoolKey::of(&config));
         let arn = arn::function_arn(&self.region, config.account, &config.name).into();
         let hash = key.hash();
-        Arc::new(Callable { config: Arc::new(config), key, hash, arn })
+        let provisioned = match config.version {
+            VersionId::Latest => None,
+            VersionId::Published(_) => {
+                let key = Arc::new(PoolKey::provisioned(&config));
+                let hash = key.hash();
+                Some((key, hash))
+            }
+        };
+        Arc::new(Callable { config: Arc::new(config), key, hash, provisioned, arn })
     }
 }

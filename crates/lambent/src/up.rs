@@ -5,6 +5,7 @@
 //! roles → listening → told to the user → … → no new calls → running calls end →
 //! executor and spawner end.
 
+pub(crate) mod members;
 pub(crate) mod settings;
 pub(crate) mod spawner;
 
@@ -12,6 +13,7 @@ mod banner;
 mod host;
 mod install;
 mod isolation;
+mod links;
 mod panics;
 mod roles;
 mod shutdown;
@@ -26,6 +28,7 @@ use self::{
     banner::Banner,
     install::Installed,
     isolation::Isolation,
+    links::Links,
     settings::{Checked, Settings},
     shutdown::Signals,
 };
@@ -77,16 +80,21 @@ impl Up {
         platform::telemetry::start(settings.log_style, &settings.log)
             .map_err(|error| Failure::usage(error.to_string(), "write it as --log info"))?;
         panics::log();
-        let isolation = isolation::judge(settings.allow_weak_isolation)?;
         data::create(&settings.data)?;
-        // The helper is a fork of a process that has no threads yet.
-        let launcher = spawner::start(&settings.data)?;
+        let host = match settings.hosts_functions() {
+            // The helper is a fork of a process that has no threads yet.
+            true => Some((
+                isolation::judge(settings.allow_weak_isolation)?,
+                spawner::start(&settings.data)?,
+            )),
+            false => None,
+        };
         let executor = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS_MAX)
             .build()
             .context("starting the executor")?;
-        let stop = executor.block_on(self.serve(settings, isolation, launcher));
+        let stop = executor.block_on(self.serve(settings, host));
         executor.shutdown_timeout(BLOCKING_END_TIMEOUT);
         match stop? {
             Stop::Asked => Ok(Exit::Success),
@@ -101,35 +109,50 @@ impl Up {
     async fn serve(
         &self,
         settings: Checked,
-        isolation: Isolation,
-        launcher: Launcher,
+        host: Option<(Isolation, Launcher)>,
     ) -> anyhow::Result<Stop> {
         let signals = Signals::listen().context("listening to signals")?;
         let (clock, entropy, tasks) = (Clock::system(), Entropy::system(), Tasks::default());
-        let store = open_store(&settings)?;
-        let installed =
-            install::install(&store, &clock, &entropy, settings.region.as_ref()).await?;
-        let listener = listen(&settings)?;
-        let access = access(&installed, listener.local_addr()?);
-        let ground = roles::Ground {
-            clock: clock.clone(),
-            entropy,
-            tasks: tasks.clone(),
-            store,
-            objects: open_objects(&settings)?,
-            launcher,
+        let mut links = Links::new(&settings, &tasks)?;
+        let (isolation, launcher) = host.unzip();
+        let listener = settings.answers_the_public().then(|| listen(&settings)).transpose()?;
+        let public = listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
+        let come_up = async {
+            let store = open_store(&settings)?;
+            let installed = installed(&settings, &store, &clock, &entropy).await?;
+            let objects = open_objects(&settings)?;
+            let ground = roles::Ground {
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+                tasks: tasks.clone(),
+                store,
+                objects,
+                launcher,
+            };
+            let started =
+                roles::start(&settings, &installed, &ground, &mut links, listener).await?;
+            anyhow::Ok((installed, started))
         };
-        let manager = roles::start(&settings, &installed, ground, listener).await?;
-        data::write_access(&settings.data, &access)?;
-        let banner = Banner::gather(&settings, &access, isolation, &tasks).await?;
+        let (installed, started) = tokio::select! {
+            up = come_up => up?,
+            () = signals.asked() => return Ok(Stop::Asked),
+        };
+        let access = public.map(|address| access(&installed, address));
+        if let Some(access) = &access {
+            data::write_access(&settings.data, access)?;
+        }
+        let banner =
+            Banner::gather(&settings, access.as_ref(), &installed, isolation, &tasks).await?;
         if self.json {
             banner.json()?
         } else {
             banner.text()?
         }
         let demo = async {
-            let client = Client::new(access, clock, tasks.clone())?;
-            self.demonstrate(client).await
+            match access {
+                Some(access) => self.demonstrate(Client::new(access, clock, tasks.clone())?).await,
+                None => std::future::pending().await,
+            }
         };
         let stop = tokio::select! {
             stop = tasks.stopped() => stop,
@@ -137,7 +160,7 @@ impl Up {
             demo = demo => demo.map(|()| Stop::Asked)?,
         };
         tasks.stop(stop.clone());
-        shutdown::calls_end(&manager, &signals).await;
+        shutdown::calls_end(&started, &signals).await;
         Ok(stop)
     }
 
@@ -153,11 +176,31 @@ impl Up {
     }
 }
 
+/// The file, where this process has control of it; else the way to that process.
 fn open_store(settings: &Checked) -> anyhow::Result<store::Store> {
-    store::Store::open(&settings.store).map_err(|error| {
+    if !settings.controls() {
+        let what = "metadata of another process is not offered by this release";
+        return Err(Failure::usage(what, "start without --members").into());
+    }
+    let store = store::Store::open(&settings.store).map_err(|error| {
         let what = format!("the metadata cannot be opened: {:#}", anyhow::Error::from(error));
-        Failure::failed(what, "is another `lambent up` running on this --data?").into()
-    })
+        Failure::failed(what, "is another `lambent up` running on this --data?")
+    })?;
+    Ok(store)
+}
+
+/// Control makes an installation; the others wait until there is one.
+async fn installed(
+    settings: &Checked,
+    store: &store::Store,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> anyhow::Result<Installed> {
+    if settings.controls() {
+        install::install(store, clock, entropy, settings.region.as_ref()).await
+    } else {
+        install::find(store).await
+    }
 }
 
 fn open_objects(settings: &Checked) -> anyhow::Result<objects::Objects> {

@@ -171,6 +171,9 @@ impl Owner {
                 Ok(admitted) => self.acquire(acquire, reply, Some(admitted)),
                 Err(denied) => reply.send(ManagerAnswer::Denied(denied)),
             },
+            ManagerCall::InFlight { account } => {
+                reply.send(ManagerAnswer::InFlight(self.book.client_calls(account)));
+            }
             ManagerCall::Inspect => reply.send(ManagerAnswer::Inspection(self.inspect())),
             ManagerCall::Targets => reply.send(ManagerAnswer::Targets(self.targets.take())),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use decide::{book::EnvRecord, place::Capacity};
 use model::{ManagerId, WorkerId};
+use platform::transport::{Contact, Contacts};
 use tokio::sync::mpsc;
 use wire::worker::{Hosted, Listed, Offer, WorkerAnswer, WorkerCall};
 
@@ -14,43 +15,54 @@ use crate::{WorkerCaller, owner::Event};
 /// Between two attempts to reach a worker that does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Until the manager stops.
+/// Until the manager stops. Each connection begins with a list: what was said over
+/// the one before may be lost.
 pub(crate) async fn watch(
     manager: ManagerId,
     worker: WorkerId,
     caller: WorkerCaller,
     events: mpsc::Sender<Event>,
 ) {
+    let mut contacts = caller.contacts();
     loop {
-        let event = match caller.call(WorkerCall::List { manager }).await {
-            Ok(WorkerAnswer::Listed(listed)) => Event::Listed(worker, listed),
-            Ok(
-                WorkerAnswer::Started(_)
-                | WorkerAnswer::StartFailed(_)
-                | WorkerAnswer::Ran(_)
-                | WorkerAnswer::Refused(_)
-                | WorkerAnswer::Logs(_)
-                | WorkerAnswer::LogsUnreadable { .. },
-            )
-            | Err(_) => {
-                tokio::select! {
-                    biased;
-                    () = events.closed() => return,
-                    () = tokio::time::sleep(RETRY) => continue,
-                }
+        // Asking is what makes a connection.
+        while list(manager, &caller).await.is_none() {
+            tokio::select! {
+                biased;
+                () = events.closed() => return,
+                () = tokio::time::sleep(RETRY) => {}
             }
-        };
-        if events.send(event).await.is_err() {
-            return;
         }
-        tokio::select! {
-            biased;
-            () = events.closed() => return,
-            () = caller.broken() => {}
+        while let Some(Contact::Connected(_)) = next(&mut contacts, &events).await {
+            let Some(listed) = list(manager, &caller).await else { continue };
+            if events.send(Event::Listed(worker, listed)).await.is_err() {
+                return;
+            }
         }
         if events.send(Event::WorkerLost(worker)).await.is_err() {
             return;
         }
+    }
+}
+
+/// `None` where the manager has stopped.
+async fn next(contacts: &mut Contacts, events: &mpsc::Sender<Event>) -> Option<Contact> {
+    tokio::select! {
+        biased;
+        () = events.closed() => None,
+        contact = contacts.next() => Some(contact),
+    }
+}
+
+async fn list(manager: ManagerId, caller: &WorkerCaller) -> Option<Listed> {
+    match caller.call(WorkerCall::List { manager }).await.ok()? {
+        WorkerAnswer::Listed(listed) => Some(listed),
+        WorkerAnswer::Started(_)
+        | WorkerAnswer::StartFailed(_)
+        | WorkerAnswer::Ran(_)
+        | WorkerAnswer::Refused(_)
+        | WorkerAnswer::Logs(_)
+        | WorkerAnswer::LogsUnreadable { .. } => None,
     }
 }
 

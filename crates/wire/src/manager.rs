@@ -19,6 +19,10 @@ pub enum ManagerCall {
     /// Both in one message, where the manager of the account's counter is also the
     /// first to be asked for an environment.
     Enter(Admit, Acquire),
+    /// Calls of an account that this manager holds, for the home of its set (A6).
+    InFlight {
+        account: AccountId,
+    },
     /// What the counter and the book hold now, for operators and tests.
     Inspect,
     /// From the provisioning controller: what changed about its targets since it
@@ -33,6 +37,7 @@ pub enum ManagerAnswer {
     Acquired(Acquired),
     /// Admitted, and what came of the acquire.
     Entered(Admitted, Acquired),
+    InFlight(u32),
     Inspection(Inspection),
     Targets(TargetsHeld),
 }

@@ -74,8 +74,21 @@ pub fn scratch_directory(data: &Path) -> PathBuf {
     data.join("cache/scratch")
 }
 
+/// A started worker, as its process sees it.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    running: Arc<running::Running>,
+}
+
+impl Worker {
+    /// Calls that run here now.
+    pub fn calls(&self) -> usize {
+        self.running.calls()
+    }
+}
+
 /// Starts the worker's owner task.
-pub fn start(settings: Settings, ground: Ground, inbox: WorkerInbox) -> io::Result<()> {
+pub fn start(settings: Settings, ground: Ground, inbox: WorkerInbox) -> io::Result<Worker> {
     start_with(settings, ground, OnceCell::new(), inbox)
 }
 
@@ -85,7 +98,7 @@ pub fn start_knowing(
     ground: Ground,
     interpreters: Interpreters,
     inbox: WorkerInbox,
-) -> io::Result<()> {
+) -> io::Result<Worker> {
     start_with(settings, ground, OnceCell::new_with(Some(interpreters)), inbox)
 }
 
@@ -94,7 +107,7 @@ fn start_with(
     ground: Ground,
     interpreters: OnceCell<Interpreters>,
     inbox: WorkerInbox,
-) -> io::Result<()> {
+) -> io::Result<Worker> {
     let Ground { clock, entropy, tasks, launcher, objects, managers } = ground;
     let host = Arc::new(start::Host {
         launcher,
@@ -108,7 +121,7 @@ fn start_with(
         entropy,
         tasks: tasks.clone(),
         managers,
-        running: running::Running::default(),
+        running: Arc::default(),
     });
     let owner = worker::Owner::run(
         settings.worker,
@@ -117,9 +130,10 @@ fn start_with(
         inbox,
     );
     tasks.spawn(TaskKind::Role, "worker", owner);
+    let worker = Worker { running: Arc::clone(&host.running) };
     // Found ahead of the first call; a failure is told by the call that needs it.
     tasks.spawn(TaskKind::Background, "interpreter search", async move {
         let _ = host.interpreters().await;
     });
-    Ok(())
+    Ok(worker)
 }

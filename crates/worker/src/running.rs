@@ -18,6 +18,10 @@ impl Running {
         let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         One { running: self, number }
     }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl One<'_> {

@@ -44,7 +44,7 @@ pub(crate) struct Host {
     pub(crate) entropy: Entropy,
     pub(crate) tasks: Tasks,
     pub(crate) managers: BTreeMap<ManagerId, ManagerCaller>,
-    pub(crate) running: Running,
+    pub(crate) running: Arc<Running>,
 }
 
 impl Host {

@@ -1,6 +1,8 @@
 //! The first start: an installation, its account and the credentials that sign for
 //! it appear in the store together or not at all. Later starts find them.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use model::{AccountId, Region, RequestId};
@@ -10,6 +12,8 @@ use store::{AccessKeyId, Credential, Installation, Store, TransactError, Transac
 use super::settings::REGION_DEFAULT;
 use crate::failure::Failure;
 
+/// Between two looks for an installation that another process makes.
+const RETRY: Duration = Duration::from_millis(200);
 /// The account of the generated credentials: AWS's own example.
 const ACCOUNT: &str = "123456789012";
 /// Random characters after `AKIA`, as in AWS's key ids.
@@ -45,17 +49,41 @@ pub(crate) async fn install(
             Err(error) => return Err(error).context("writing the installation"),
         }
     }
-    let found = store.read(&key).await.context("reading the installation")?;
-    let installation = found.context("the installation is not in the store")?.value;
+    let Installed { installation, credential } =
+        read(store).await?.context("the installation is not in the store")?;
     if let Some(asked) = region.filter(|region| **region != installation.region) {
         let what = format!("--region {asked}: this installation is {}", installation.region);
         let todo = "ARNs that exist name the region: leave --region out, or use another --data";
         return Err(Failure::usage(what, todo).into());
     }
+    Ok(Installed { installation, credential })
+}
+
+/// Waits for the process that has control, which makes the installation.
+pub(crate) async fn find(store: &Store) -> anyhow::Result<Installed> {
+    let mut told = false;
+    loop {
+        let absent = match read(store).await {
+            Ok(Some(installed)) => return Ok(installed),
+            Ok(None) => "it holds no installation yet".to_owned(),
+            Err(error) => format!("{error:#}"),
+        };
+        if !told {
+            tracing::warn!(absent, "waiting for the metadata store");
+            told = true;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn read(store: &Store) -> anyhow::Result<Option<Installed>> {
+    let found = store.read(&schema::installation()).await.context("reading the installation")?;
+    let Some(installation) = found.map(|found| found.value) else { return Ok(None) };
     let page = store.read_page(&schema::credentials(), None, 1).await;
     let page = page.context("reading the credentials")?;
     let credential = page.found.into_iter().next().map(|(_, found)| found.value);
-    Ok(Installed { installation, credential: credential.context("there are no credentials")? })
+    let credential = credential.context("there are no credentials")?;
+    Ok(Some(Installed { installation, credential }))
 }
 
 fn make(wall_ms: u64, entropy: &Entropy, region: Option<&Region>) -> anyhow::Result<Installed> {

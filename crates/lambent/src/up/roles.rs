@@ -8,7 +8,7 @@ use decide::{book, ring::Ring};
 use frontend::{Credentials, Frontend, Trust};
 use model::{Attrs, FrontendId, ManagerId, Region, RingVersion, WorkerId, function::Architecture};
 use objects::Objects;
-use platform::{Clock, Entropy, Tasks, transport::in_process};
+use platform::{Clock, Entropy, Tasks};
 use sandbox::Launcher;
 use store::Store;
 use tokio::net::TcpListener;
@@ -16,14 +16,11 @@ use wire::worker::Offer;
 
 use super::{
     install::Installed,
+    links::{Links, WorkerCaller},
+    members::Role,
     settings::{Auth, Checked, Runtimes},
-    shutdown::ManagerCaller,
 };
 
-/// One process has one of each.
-const FRONTEND: FrontendId = FrontendId(1);
-const MANAGER: ManagerId = ManagerId(1);
-const WORKER: WorkerId = WorkerId(1);
 /// Leases that a start of the process may count before it would meet those of a
 /// start one millisecond later.
 const LEASE_BITS: u32 = 20;
@@ -39,73 +36,138 @@ pub(super) struct Ground {
     pub(super) tasks: Tasks,
     pub(super) store: Store,
     pub(super) objects: Objects,
-    pub(super) launcher: Launcher,
+    /// Where there is a worker.
+    pub(super) launcher: Option<Launcher>,
 }
 
-/// Starts every role; the frontend last, so that who is let in is served.
+/// What of this process's roles may still hold calls.
+#[derive(Debug, Default)]
+pub(super) struct Started {
+    frontend: Option<Frontend>,
+    worker: Option<worker::Worker>,
+}
+
+impl Started {
+    /// Calls under way here.
+    pub(super) fn calls(&self) -> usize {
+        let at_frontend = self.frontend.as_ref().map_or(0, Frontend::calls);
+        at_frontend + self.worker.as_ref().map_or(0, worker::Worker::calls)
+    }
+}
+
+/// Starts every role of this process; the frontend last, so that who is let in is
+/// served.
 pub(super) async fn start(
     settings: &Checked,
     installed: &Installed,
-    ground: Ground,
-    listener: TcpListener,
-) -> anyhow::Result<ManagerCaller> {
-    let Ground { clock, entropy, tasks, store, objects, launcher } = ground;
+    ground: &Ground,
+    links: &mut Links<'_>,
+    listener: Option<TcpListener>,
+) -> anyhow::Result<Started> {
+    let mut started = Started::default();
+    // Mailboxes before roles: each role gets the ways to all others.
+    let mut mailboxes = Mailboxes::default();
+    for role in &settings.roles {
+        match *role {
+            Role::Control => mailboxes.control = Some(links.open_control()?),
+            Role::Frontend(_) => {}
+            Role::Manager(id) => mailboxes.manager = Some((id, links.open_manager(id)?)),
+            Role::Worker(id) => mailboxes.worker = Some((id, links.open_worker(id)?)),
+        }
+    }
     let region = &installed.installation.region;
-    let publisher = control::rings::Publisher::new(store.clone());
-    publisher.first(vec![MANAGER], Attrs::default()).await.context("publishing the first ring")?;
-    let (manager, manager_inbox) = in_process("manager");
-    let (worker, worker_inbox) = in_process("worker");
-    let (control, control_inbox) = in_process("control");
-    let host = worker::Ground {
-        clock: clock.clone(),
-        entropy: entropy.clone(),
-        tasks: tasks.clone(),
-        launcher,
-        objects: objects.clone(),
-        managers: BTreeMap::from([(MANAGER, manager.clone())]),
-    };
-    worker::start(worker_settings(settings, region), host, worker_inbox)
-        .context("starting the worker")?;
-    let book = manager_settings(&clock, worker.clone());
-    manager::start(book, clock.clone(), &tasks, store.clone(), manager_inbox);
-    control::start(
-        control::Settings { region: region.clone(), architecture: ARCHITECTURE },
-        clock.clone(),
-        entropy.clone(),
-        &tasks,
-        store.clone(),
-        objects,
-        control_inbox,
-    );
-    let ring = Ring::new(RingVersion(1), &[MANAGER]);
-    control::start_provisioning(
-        control::Provisioning {
-            ring: ring.clone(),
-            managers: BTreeMap::from([(MANAGER, manager.clone())]),
-        },
-        clock.clone(),
-        &tasks,
-        store.clone(),
-    );
-    let trust = trust(settings, installed);
-    let gate = frontend::Ground {
-        clock,
-        entropy,
-        tasks,
-        store,
-        ring,
-        managers: BTreeMap::from([(MANAGER, manager.clone())]),
-        workers: BTreeMap::from([(WORKER, worker)]),
-        control,
-    };
-    let gate_settings = frontend::Settings { frontend: FRONTEND, region: region.clone(), trust };
-    Frontend::start(gate_settings, gate).listen(listener);
-    Ok(manager)
+    if let Some((id, inbox)) = mailboxes.worker {
+        let host = worker::Ground {
+            clock: ground.clock.clone(),
+            entropy: ground.entropy.clone(),
+            tasks: ground.tasks.clone(),
+            launcher: ground.launcher.clone().context("no sandboxes can be made")?,
+            objects: ground.objects.clone(),
+            managers: links.managers(Role::Worker(id)),
+        };
+        let worker = worker::start(worker_settings(id, settings, region), host, inbox);
+        started.worker = Some(worker.context("starting the worker")?);
+    }
+    if let Some((id, inbox)) = mailboxes.manager {
+        let book = manager_settings(id, &ground.clock, links.workers(Role::Manager(id)));
+        manager::start(book, ground.clock.clone(), &ground.tasks, ground.store.clone(), inbox);
+    }
+    if let Some(inbox) = mailboxes.control {
+        let publisher = control::rings::Publisher::new(ground.store.clone());
+        let managers = settings.members.managers().collect();
+        let published = publisher.first(managers, Attrs::default()).await;
+        published.context("publishing the first ring")?;
+        control::start(
+            control::Settings { region: region.clone(), architecture: ARCHITECTURE },
+            ground.clock.clone(),
+            ground.entropy.clone(),
+            &ground.tasks,
+            ground.store.clone(),
+            ground.objects.clone(),
+            inbox,
+        );
+        control::start_provisioning(
+            control::Provisioning { ring: ring(settings), managers: links.managers(Role::Control) },
+            ground.clock.clone(),
+            &ground.tasks,
+            ground.store.clone(),
+        );
+    }
+    for role in &settings.roles {
+        if let Role::Frontend(id) = *role {
+            started.frontend = Some(frontend(id, settings, installed, ground, links)?);
+        }
+    }
+    links.listen().await?;
+    if let (Some(frontend), Some(listener)) = (&started.frontend, listener) {
+        frontend.listen(listener);
+    }
+    Ok(started)
 }
 
-fn worker_settings(settings: &Checked, region: &Region) -> worker::Settings {
+fn frontend(
+    id: FrontendId,
+    settings: &Checked,
+    installed: &Installed,
+    ground: &Ground,
+    links: &Links<'_>,
+) -> anyhow::Result<Frontend> {
+    let role = Role::Frontend(id);
+    let gate = frontend::Ground {
+        clock: ground.clock.clone(),
+        entropy: ground.entropy.clone(),
+        tasks: ground.tasks.clone(),
+        store: ground.store.clone(),
+        ring: ring(settings),
+        managers: links.managers(role),
+        workers: links.workers(role),
+        control: links.control(role).context("there is no way to control")?,
+    };
+    let own = frontend::Settings {
+        frontend: id,
+        frontends: settings.members.frontends().collect(),
+        region: installed.installation.region.clone(),
+        trust: trust(settings, installed),
+    };
+    Ok(Frontend::start(own, gate))
+}
+
+#[derive(Default)]
+struct Mailboxes {
+    control: Option<control::ControlInbox>,
+    manager: Option<(ManagerId, manager::ManagerInbox)>,
+    worker: Option<(WorkerId, worker::WorkerInbox)>,
+}
+
+/// Every process computes the same one.
+fn ring(settings: &Checked) -> Ring {
+    let members: Vec<ManagerId> = settings.members.managers().collect();
+    Ring::new(RingVersion(1), &members)
+}
+
+fn worker_settings(id: WorkerId, settings: &Checked, region: &Region) -> worker::Settings {
     worker::Settings {
-        worker: WORKER,
+        worker: id,
         region: region.clone(),
         data: settings.data.clone(),
         missing_runtimes: match settings.runtimes {
@@ -116,12 +178,16 @@ fn worker_settings(settings: &Checked, region: &Region) -> worker::Settings {
     }
 }
 
-fn manager_settings(clock: &Clock, worker: manager::WorkerCaller) -> manager::Settings {
+fn manager_settings(
+    manager: ManagerId,
+    clock: &Clock,
+    workers: BTreeMap<WorkerId, WorkerCaller>,
+) -> manager::Settings {
     let first_lease = clock.wall_ms() << LEASE_BITS;
     manager::Settings {
-        manager: MANAGER,
+        manager,
         book: book::Config { first_lease, ..book::Config::default() },
-        workers: BTreeMap::from([(WORKER, worker)]),
+        workers,
     }
 }
 

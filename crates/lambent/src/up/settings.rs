@@ -2,6 +2,8 @@
 //! line; `Checked` is what it means, once nothing in it is wrong.
 
 use std::{
+    collections::BTreeSet,
+    mem,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -10,10 +12,14 @@ use clap::ValueEnum;
 use model::{Region, limits::MEMORY_MB_MIN};
 use platform::telemetry::LogStyle;
 
-use super::host;
+use super::{
+    host,
+    members::{Members, Role},
+};
 use crate::{data, failure::Failure};
 
 pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:4574";
+const ALL_ROLES: &str = "all";
 pub(crate) const REGION_DEFAULT: &str = "us-east-1";
 
 /// Settings of the platform.
@@ -32,9 +38,17 @@ pub(crate) struct Settings {
     /// Stored bytes: file:DIR. [default: file:DATA/objects]
     #[arg(long, value_name = "URL")]
     pub(crate) objects: Option<String>,
-    /// Roles that this process has. This release has them all in one process.
-    #[arg(long, value_enum, default_value_t = Roles::All)]
-    pub(crate) roles: Roles,
+    /// Roles that this process has: `all`, or some of control, frontend-N, manager-N
+    /// and worker-N. Some need --members.
+    #[arg(long, value_name = "ROLES", default_value = ALL_ROLES)]
+    pub(crate) roles: String,
+    /// Who there is in an installation of several processes, and where.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) members: Option<PathBuf>,
+    /// Certificates of this process, made by `lambent admin authority`. Without them
+    /// only unix sockets and loopback are spoken over.
+    #[arg(long, value_name = "DIR", requires = "members")]
+    pub(crate) certificates: Option<PathBuf>,
     /// Who may call: holders of the generated credentials, or, on a loopback
     /// address only, anybody with any credentials.
     #[arg(long, value_enum, default_value_t = Auth::Signed)]
@@ -66,11 +80,6 @@ pub(crate) struct Settings {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Roles {
-    All,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Auth {
     Signed,
     Any,
@@ -95,6 +104,10 @@ pub(crate) struct Checked {
     pub(crate) listen: SocketAddr,
     pub(crate) store: PathBuf,
     pub(crate) objects: PathBuf,
+    /// Those of this process.
+    pub(crate) roles: BTreeSet<Role>,
+    pub(crate) members: Members,
+    pub(crate) certificates: Option<PathBuf>,
     pub(crate) auth: Auth,
     pub(crate) runtimes: Runtimes,
     /// Only if it was asked for.
@@ -106,15 +119,36 @@ pub(crate) struct Checked {
     pub(crate) allow_weak_isolation: bool,
 }
 
+impl Checked {
+    pub(crate) fn controls(&self) -> bool {
+        self.roles.contains(&Role::Control)
+    }
+
+    pub(crate) fn hosts_functions(&self) -> bool {
+        self.roles.iter().any(|role| matches!(role, Role::Worker(_)))
+    }
+
+    pub(crate) fn answers_the_public(&self) -> bool {
+        self.roles.iter().any(|role| matches!(role, Role::Frontend(_)))
+    }
+}
+
 impl Settings {
     pub(crate) fn check(self) -> anyhow::Result<Checked> {
         let data = self.data.clone().map_or_else(data::default_directory, Ok)?;
         let host_mb = host::memory_mb()?;
-        Ok(self.check_on(&data, host_mb)?)
+        let members = self.members.as_deref().map(Members::read).transpose()?;
+        Ok(self.check_on(&data, host_mb, members)?)
     }
 
     /// Everything that can be judged without touching the host.
-    fn check_on(self, data: &Path, host_mb: u64) -> Result<Checked, Failure> {
+    fn check_on(
+        self,
+        data: &Path,
+        host_mb: u64,
+        members: Option<Members>,
+    ) -> Result<Checked, Failure> {
+        let (roles, members) = roles(&self.roles, members)?;
         if self.auth == Auth::Any && !self.listen.ip().is_loopback() {
             let what = format!("--auth any is refused with --listen {}", self.listen);
             let todo = "anybody who reaches the port could run code here: listen on 127.0.0.1, \
@@ -145,6 +179,9 @@ impl Settings {
                 "file:",
                 &data.join("objects"),
             )?,
+            roles,
+            members,
+            certificates: self.certificates,
             region: region.transpose()?,
             data: data.to_owned(),
             listen: self.listen,
@@ -160,6 +197,40 @@ impl Settings {
             allow_weak_isolation: self.allow_weak_isolation,
         })
     }
+}
+
+/// The roles of this process among the members of its installation.
+fn roles(text: &str, members: Option<Members>) -> Result<(BTreeSet<Role>, Members), Failure> {
+    let wrong = |what: String, todo: &str| Err(Failure::usage(what, todo.to_owned()));
+    let Some(members) = members else {
+        if text == ALL_ROLES {
+            let members = Members::alone();
+            return Ok((members.roles().collect(), members));
+        }
+        let todo = "name the other processes with --members FILE";
+        return wrong(format!("--roles {text}: who has the other roles?"), todo);
+    };
+    if text == ALL_ROLES {
+        let todo = "say which of the members this process is, as in --roles manager-2";
+        return wrong("--members with --roles all".to_owned(), todo);
+    }
+    let mut roles = BTreeSet::new();
+    for name in text.split(',') {
+        let role: Role = match name.trim().parse() {
+            Ok(role) => role,
+            Err(error) => return wrong(format!("--roles: {error}"), "see lambent up --help"),
+        };
+        if !members.contains(role) {
+            return wrong(format!("--roles {role}: --members does not name it"), "add it there");
+        }
+        let same_kind = |other: &Role| mem::discriminant(other) == mem::discriminant(&role);
+        if roles.iter().any(same_kind) {
+            let what = format!("--roles {text}: a process has one role of a kind");
+            return wrong(what, "start another process for it");
+        }
+        roles.insert(role);
+    }
+    Ok((roles, members))
 }
 
 /// The directory in the one form of URL that this release has for a setting.
@@ -192,7 +263,7 @@ mod tests {
     fn check(arguments: &[&str]) -> Result<Checked, String> {
         let all = std::iter::once("up").chain(arguments.iter().copied());
         let alone = Alone::try_parse_from(all).map_err(|error| error.to_string())?;
-        let checked = alone.settings.check_on(Path::new("/data"), 8_000);
+        let checked = alone.settings.check_on(Path::new("/data"), 8_000, None);
         checked.map_err(|failure| failure.to_string())
     }
 
@@ -231,7 +302,7 @@ mod tests {
             (&["--memory-mb", "9000"], &["--memory-mb 9000", "128 to 8000"]),
             (&["--slots", "0"], &["--slots 0", "1 to"]),
             (&["--region", "US East"], &["--region", "us-east-1"]),
-            (&["--roles", "worker"], &["--roles", "all"]),
+            (&["--roles", "worker"], &["--roles worker", "--members FILE"]),
             (&["--queue", "nats://x"], &["--queue"]),
             (&["--listen", "4574"], &["--listen"]),
         ];

@@ -69,3 +69,28 @@ fn i2_leases_balance_over_several_managers_and_workers() {
         assert!(seen.starts <= 70, "reuse: {} starts", seen.starts);
     });
 }
+
+/// Ten managers: each may hold a hundred calls of the account, so that 250 at once
+/// spread it over three of them.
+#[test]
+fn a6_7_a_set_shrinks_to_one_and_the_steady_calls_stay_warm() {
+    on_paused_clock(async {
+        let world = World::sized(34, Fleet { frontends: 3, managers: 10, workers: 3 }).await;
+        world.create("f", 30, None).await;
+        let burst = invoke_everywhere(&world, "f", 250, 2_000).await;
+        assert!(burst.iter().all(|answer| answer.status == 200));
+        let holders = world.holders().await;
+        assert!((3..=5).contains(&holders), "the burst is spread over {holders} managers");
+        let starts = world.inspect().await.starts;
+        // A steady five for four minutes: the set narrows one by one meanwhile.
+        for _ in 0..240 {
+            let answers = invoke_everywhere(&world, "f", 5, 1_000).await;
+            assert!(answers.iter().all(|answer| answer.status == 200));
+        }
+        assert_eq!(world.inspect().await.starts, starts, "no cold start while it shrinks");
+        // Environments of those that left have idled out or will: new calls go to one.
+        tokio::time::sleep(std::time::Duration::from_secs(700)).await;
+        invoke_everywhere(&world, "f", 5, 1_000).await;
+        assert_eq!(world.holders().await, 1);
+    });
+}

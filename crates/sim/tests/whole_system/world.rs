@@ -130,7 +130,9 @@ impl World {
         let frontend = |number| {
             let trust = frontend::Trust::Anybody(account());
             let frontend = FrontendId(number);
-            let settings = frontend::Settings { frontend, region: region.clone(), trust };
+            let frontends = (1..=fleet.frontends).map(FrontendId).collect();
+            let settings =
+                frontend::Settings { frontend, frontends, region: region.clone(), trust };
             let ground = frontend::Ground {
                 clock: clock.clone(),
                 entropy: entropy.clone(),
@@ -332,12 +334,21 @@ impl World {
         listed.envs
     }
 
+    /// Managers that hold environments.
+    pub(crate) async fn holders(&self) -> usize {
+        self.settle().await;
+        let mut holders = 0;
+        for manager in self.managers.values() {
+            holders += usize::from(inspect(manager).await.environments > 0);
+        }
+        holders
+    }
+
     pub(crate) async fn inspect(&self) -> Inspection {
         self.settle().await;
         let mut sum = Inspection::default();
         for manager in self.managers.values() {
-            let answer = manager.call(ManagerCall::Inspect).await.unwrap();
-            let ManagerAnswer::Inspection(inspection) = answer else { panic!("{answer:?}") };
+            let inspection = inspect(manager).await;
             sum.in_flight += inspection.in_flight;
             sum.environments += inspection.environments;
             sum.idle += inspection.idle;
@@ -348,6 +359,12 @@ impl World {
         }
         sum
     }
+}
+
+async fn inspect(manager: &frontend::ManagerCaller) -> Inspection {
+    let answer = manager.call(ManagerCall::Inspect).await.unwrap();
+    let ManagerAnswer::Inspection(inspection) = answer else { panic!("{answer:?}") };
+    inspection
 }
 
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
