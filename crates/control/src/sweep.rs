@@ -1,12 +1,12 @@
 //! Deletes code that no function names: what an upload left that was not followed by
 //! a commit, what an update replaced, what a deletion released. A root is deleted by
 //! the second pass that finds it unnamed, so that environments which were starting
-//! with it have it by then; at the start of the process nothing runs, and the second
-//! pass follows the first at once.
+//! with it have it by then, also those of workers in other processes.
 
 use std::collections::BTreeSet;
 
 use model::{FunctionConfig, RootId};
+use objects::RootError;
 use platform::{Clock, Tasks};
 use store::{
     Store, record,
@@ -21,7 +21,6 @@ use crate::{
 
 pub(crate) async fn run(store: Store, code: CodeStore, clock: Clock, tasks: Tasks) {
     let mut sweep = Sweep { store, code, tasks, suspects: BTreeSet::new() };
-    sweep.pass_and_report().await;
     loop {
         sweep.pass_and_report().await;
         let next = clock.now() + SWEEP_INTERVAL;
@@ -65,13 +64,22 @@ impl Sweep {
         unnamed.retain(|root| !under_way.contains(root) && !named.contains(root));
         let doomed: Vec<RootId> =
             unnamed.intersection(&self.suspects).take(SWEEP_ROOTS_MAX).cloned().collect();
+        let mut deleted = 0;
         for root in &doomed {
-            unnamed.remove(root);
-            let (objects, root) = (self.code.objects.clone(), root.clone());
-            self.tasks.blocking("deletion of code", move || objects.delete_root(&root)).await??;
+            let (objects, root_there) = (self.code.objects.clone(), root.clone());
+            let delete = move || objects.delete_root(&root_there);
+            match self.tasks.blocking("deletion of code", delete).await? {
+                Ok(()) => {
+                    deleted += 1;
+                    unnamed.remove(root);
+                }
+                // A worker unpacks it just now: the next pass comes again.
+                Err(RootError::InUse { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         self.suspects = unnamed;
-        Ok(doomed.len())
+        Ok(deleted)
     }
 }
 
@@ -124,6 +132,26 @@ mod tests {
         writer.start_file("a", zip::write::SimpleFileOptions::default()).unwrap();
         writer.write_all(b"a").unwrap();
         writer.finish().unwrap().into_inner()
+    }
+
+    #[tokio::test]
+    async fn code_that_is_read_is_left_for_a_later_pass() {
+        let directory = tempfile::tempdir().unwrap();
+        let tasks = Tasks::default();
+        let objects = Objects::open(directory.path()).unwrap();
+        let code = CodeStore::new(objects.clone(), tasks.clone(), Entropy::seeded(1));
+        let roots = ["one", "two"].map(|name| RootId(format!("{ROOT_PREFIX}{name}")));
+        let manifests = roots.map(|root| {
+            objects.create_root(&root).unwrap();
+            objects.put(&root, &b"code"[..]).unwrap().manifest
+        });
+        let mut sweep = Sweep { store: Store::memory(), code, tasks, suspects: BTreeSet::new() };
+        assert_eq!(sweep.pass().await.unwrap(), 0);
+        let reader = objects.get(&manifests[0]).unwrap();
+        assert_eq!(sweep.pass().await.unwrap(), 1);
+        assert_eq!(objects.list_roots().unwrap(), [manifests[0].root.clone()]);
+        drop(reader);
+        assert_eq!(sweep.pass().await.unwrap(), 1);
     }
 
     #[tokio::test]

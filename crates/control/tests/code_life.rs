@@ -71,7 +71,7 @@ async fn i26_a_start_after_a_kill_removes_code_without_a_record() {
         stage.objects.put(&root, &b"half"[..]).unwrap();
     }
     let stage = stage.restart();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(ONE_PASS).await;
     let mut wanted = kept;
     wanted.push("layer-1".into());
     assert_eq!(stage.roots(), wanted);

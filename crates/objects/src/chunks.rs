@@ -1,9 +1,10 @@
-//! `Objects`: a directory of chunks, one file per chunk, named by its BLAKE3.
+//! `Objects`: a directory of chunks, one file per chunk, named by its BLAKE3, as the
+//! one process has it that writes and deletes. Others read beside it: `ReadOnly`.
 //!
 //! ```text
-//! lock              held by the process that has the directory open
+//! lock              held by the process that writes here
 //! temporary/        files being written, roots being removed; emptied at opening
-//! roots/{root}/     {64 hex digits of the chunk's name}
+//! roots/{root}/     {64 hex digits of the chunk's name}; locked shared by readers
 //! ```
 //!
 //! A chunk is written beside, synced, and renamed, then the names are synced, and
@@ -27,7 +28,8 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     errors::{GetError, OpenError, PutError, RootError},
     limits::CHUNK_BYTES,
-    partial,
+    partial::{Beside, create_new},
+    read_only::ReadOnly,
     reader::Reader,
     roots::sync_directory,
 };
@@ -39,7 +41,8 @@ pub struct Objects(Arc<Open>);
 #[derive(Debug)]
 struct Open {
     directory: PathBuf,
-    /// Told apart within this process; the directory belongs to it alone.
+    read_only: ReadOnly,
+    /// Told apart within this process: no other writes here.
     temporaries: AtomicU64,
     /// Read by puts, written by the deletion of a root.
     puts: RwLock<()>,
@@ -74,6 +77,7 @@ impl Objects {
         }
         let objects = Objects(Arc::new(Open {
             directory: directory.to_owned(),
+            read_only: ReadOnly::at(directory),
             temporaries: AtomicU64::new(0),
             puts: RwLock::new(()),
             _lock: lock,
@@ -119,28 +123,18 @@ impl Objects {
         Ok(Stored { manifest, sha256: Digest(sha256.finalize().into()) })
     }
 
-    /// The object's bytes, each chunk verified before any of it is handed out. One
-    /// chunk at a time is in memory, however large the object is.
+    /// As `ReadOnly::get`.
     pub fn get(&self, manifest: &Manifest) -> Result<Reader, GetError> {
-        Reader::open(self.root_path(&manifest.root)?, manifest)
+        self.0.read_only.get(manifest)
     }
 
-    /// Writes the object to a new file at `path`. The file appears whole or not at
-    /// all; it is a copy, so it is not synced.
-    pub fn materialise(&self, manifest: &Manifest, path: &Path) -> Result<(), GetError> {
-        let mut reader = self.get(manifest)?;
-        let failed = |source| GetError::Write { path: path.to_owned(), source };
-        let number = self.0.temporaries.fetch_add(1, Ordering::Relaxed);
-        let beside = Beside(partial::path_beside(path, number));
-        let mut file = create_new(&beside.0).map_err(failed)?;
-        while let Some(chunk) = reader.next_chunk()? {
-            file.write_all(&chunk).map_err(failed)?;
-        }
-        fs::rename(&beside.0, path).map_err(failed)
+    /// For those who neither write nor delete.
+    pub fn read_only(&self) -> ReadOnly {
+        self.0.read_only.clone()
     }
 
-    pub(crate) fn roots_path(&self) -> PathBuf {
-        self.0.directory.join("roots")
+    pub(crate) fn roots_path(&self) -> &Path {
+        self.0.read_only.roots_path()
     }
 
     /// A name that nothing has, in a directory that is emptied at the next opening.
@@ -167,22 +161,8 @@ impl Objects {
     }
 }
 
-/// A file under a passing name; removed unless it was renamed.
-struct Beside(PathBuf);
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        // Usually gone: it has its real name. What stays is swept at the next opening.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 pub(crate) fn name(bytes: &[u8]) -> ChunkId {
     ChunkId(*blake3::hash(bytes).as_bytes())
-}
-
-fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Reads until the buffer is full or the source ends.

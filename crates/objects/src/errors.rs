@@ -28,6 +28,8 @@ pub enum RootError {
     BadName { root: RootId },
     #[error("there is no root {}", root.0)]
     NoSuchRoot { root: RootId },
+    #[error("root {} is being read", root.0)]
+    InUse { root: RootId },
     #[error("{doing} root {}", root.0)]
     Io {
         doing: &'static str,

@@ -16,5 +16,5 @@ pub const ZIP_RATIO_MAX: u64 = 1_100;
 pub const ZIP_DEPTH_MAX: usize = 64;
 /// Bytes of a symbolic link's target in a zip; a longer one is refused.
 pub const ZIP_LINK_BYTES_MAX: u64 = 4096;
-/// Unfinished copies beside one destination; with more, unpacking is refused.
-pub const ZIP_PARTIALS_MAX: u64 = 256;
+/// Names tried for a copy that is not finished; with all of them taken it is refused.
+pub const PASSING_NAMES_MAX: u64 = 256;

@@ -10,17 +10,15 @@ use std::{
 use bytes::Bytes;
 use model::{Manifest, RootId, manifest::ChunkRef};
 
-use crate::{
-    chunks::name,
-    errors::{GetError, RootError},
-    limits::CHUNK_BYTES,
-};
+use crate::{chunks::name, errors::GetError, limits::CHUNK_BYTES};
 
 /// Reads an object from its start, or from where it was set to. As a
 /// `std::io::Read` its errors carry the `GetError` inside.
 #[derive(Debug)]
 pub struct Reader {
     directory: PathBuf,
+    /// Locked, shared: the root stays as long as this reader does.
+    _in_use: File,
     root: RootId,
     chunks: Vec<Chunk>,
     length: u64,
@@ -36,11 +34,13 @@ struct Chunk {
 }
 
 impl Reader {
-    pub(crate) fn open(directory: PathBuf, manifest: &Manifest) -> Result<Reader, GetError> {
+    /// `in_use` is the root's directory, locked by the caller.
+    pub(crate) fn open(
+        directory: PathBuf,
+        in_use: File,
+        manifest: &Manifest,
+    ) -> Result<Reader, GetError> {
         let root = manifest.root.clone();
-        if !directory.is_dir() {
-            return Err(RootError::NoSuchRoot { root }.into());
-        }
         // Bounds what is read at once to what `put` would have written.
         let fits = |chunk: &ChunkRef| (1..=CHUNK_BYTES).contains(&(chunk.length as usize));
         if !manifest.is_whole() || !manifest.chunks.iter().all(fits) {
@@ -52,8 +52,8 @@ impl Reader {
             start += u64::from(named.length);
             chunk
         });
-        let chunks = chunks.collect();
-        Ok(Reader { directory, root, chunks, length: manifest.length, position: 0, loaded: None })
+        let (chunks, length) = (chunks.collect(), manifest.length);
+        Ok(Reader { directory, _in_use: in_use, root, chunks, length, position: 0, loaded: None })
     }
 
     /// What is left of the chunk at the position, and moves past it; `None` at the end.

@@ -5,7 +5,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
 };
@@ -24,7 +24,7 @@ impl Objects {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             Err(error) => return Err(io(error)),
         }
-        sync_directory(&self.roots_path()).map_err(io)
+        sync_directory(self.roots_path()).map_err(io)
     }
 
     /// In the order of their names.
@@ -40,7 +40,8 @@ impl Objects {
     }
 
     /// The root is gone at once and durably; its bytes are freed before the return,
-    /// or at the next opening if that is cut short. Waits for puts that are under way.
+    /// or at the next opening if that is cut short. Waits for puts that are under way,
+    /// but not for readers, of whichever process: `InUse` is for a later attempt.
     pub fn delete_root(&self, root: &RootId) -> Result<(), RootError> {
         let path = self.root_path(root)?;
         let io = |source| RootError::Io { doing: "deleting", root: root.clone(), source };
@@ -50,19 +51,31 @@ impl Objects {
             if !path.is_dir() {
                 return Err(RootError::NoSuchRoot { root: root.clone() });
             }
+            let unread = File::open(&path).map_err(io)?;
+            match unread.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(RootError::InUse { root: root.clone() });
+                }
+                Err(TryLockError::Error(error)) => return Err(io(error)),
+            }
             fs::rename(&path, &grave).map_err(io)?;
-            sync_directory(&self.roots_path()).map_err(io)?;
+            sync_directory(self.roots_path()).map_err(io)?;
         }
         fs::remove_dir_all(&grave).map_err(io)
     }
 
     /// Where a root's chunks are. The name is checked: it came from outside.
     pub(crate) fn root_path(&self, root: &RootId) -> Result<PathBuf, RootError> {
-        if !is_name(&root.0) {
-            return Err(RootError::BadName { root: root.clone() });
-        }
-        Ok(self.roots_path().join(OsStr::new(&root.0)))
+        root_path(self.roots_path(), root)
     }
+}
+
+pub(crate) fn root_path(roots: &Path, root: &RootId) -> Result<PathBuf, RootError> {
+    if !is_name(&root.0) {
+        return Err(RootError::BadName { root: root.clone() });
+    }
+    Ok(roots.join(OsStr::new(&root.0)))
 }
 
 fn is_name(text: &str) -> bool {

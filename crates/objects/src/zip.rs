@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{limits::ZIP_PARTIALS_MAX, partial};
+use crate::{limits::PASSING_NAMES_MAX, partial};
 
 pub use self::errors::{Fault, UnpackError};
 use self::plan::{Kind, Plan, Planned};
@@ -128,8 +128,8 @@ struct Partial(PathBuf);
 
 impl Partial {
     fn beside(destination: &Path) -> Result<Partial, UnpackError> {
-        for number in 0..ZIP_PARTIALS_MAX {
-            let path = partial::path_beside(destination, number);
+        for _ in 0..PASSING_NAMES_MAX {
+            let path = partial::path_beside(destination);
             match create_directory(&path) {
                 Ok(()) => return Ok(Partial(path)),
                 Err(UnpackError::Write { source, .. })

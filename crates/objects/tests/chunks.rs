@@ -121,7 +121,7 @@ fn damaged_bytes_are_never_handed_out_and_storing_again_repairs() {
         assert!(error.get_ref().is_some_and(|inner| inner.is::<GetError>()));
         assert!(as_read == bytes[..CHUNK_BYTES], "only what was verified came out");
         let target = directory.path().join("copy");
-        objects.materialise(&manifest, &target).unwrap_err();
+        objects.read_only().materialise(&manifest, &target).unwrap_err();
         assert!(!target.exists());
         assert_eq!(objects.put(&root, &bytes[..]).unwrap().manifest, manifest);
         assert!(read(&objects, &manifest).unwrap() == bytes);
@@ -181,7 +181,7 @@ fn a_copy_is_whole_and_replaces_what_was_there() {
     let manifest = objects.put(&root, &bytes[..]).unwrap().manifest;
     let target = directory.path().join("copy");
     fs::write(&target, "old").unwrap();
-    objects.materialise(&manifest, &target).unwrap();
+    objects.read_only().materialise(&manifest, &target).unwrap();
     assert!(fs::read(&target).unwrap() == bytes);
 }
 

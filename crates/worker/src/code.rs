@@ -11,7 +11,7 @@ use std::{
 };
 
 use model::{Digest, function::Code, limits};
-use objects::Objects;
+use objects::ReadOnly;
 use platform::{TaskKind, Tasks};
 use tokio::sync::OnceCell;
 use wire::worker::StartFailure;
@@ -40,7 +40,7 @@ impl CodeInUse {
 pub(crate) struct CodeCache {
     directory: PathBuf,
     bytes_max: u64,
-    objects: Objects,
+    objects: ReadOnly,
     tasks: Tasks,
     held: Mutex<Held>,
 }
@@ -58,14 +58,14 @@ struct Entry {
 }
 
 impl CodeCache {
-    pub(crate) fn open(directory: PathBuf, objects: Objects, tasks: Tasks) -> io::Result<Self> {
+    pub(crate) fn open(directory: PathBuf, objects: ReadOnly, tasks: Tasks) -> io::Result<Self> {
         CodeCache::with_room(directory, limits::CODE_CACHE_BYTES_MAX, objects, tasks)
     }
 
     fn with_room(
         directory: PathBuf,
         bytes_max: u64,
-        objects: Objects,
+        objects: ReadOnly,
         tasks: Tasks,
     ) -> io::Result<Self> {
         fs::create_dir_all(&directory)?;
@@ -192,6 +192,7 @@ fn digest_of(name: &str) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use model::RootId;
+    use objects::Objects;
 
     use super::*;
 
@@ -209,7 +210,7 @@ mod tests {
 
     fn cache(data: &Path, objects: &Objects) -> CodeCache {
         let tasks = Tasks::default();
-        CodeCache::with_room(data.join("code"), 250, objects.clone(), tasks).unwrap()
+        CodeCache::with_room(data.join("code"), 250, objects.read_only(), tasks).unwrap()
     }
 
     fn held(cache: &CodeCache) -> Vec<u8> {

@@ -34,7 +34,7 @@ use std::{
 };
 
 use model::{ManagerId, Region, WorkerId};
-use objects::Objects;
+use objects::ReadOnly;
 use platform::{Caller, Clock, Entropy, Inbox, TaskKind, Tasks};
 use sandbox::Launcher;
 use tokio::sync::OnceCell;
@@ -65,7 +65,7 @@ pub struct Ground {
     pub entropy: Entropy,
     pub tasks: Tasks,
     pub launcher: Launcher,
-    pub objects: Objects,
+    pub objects: ReadOnly,
     pub managers: BTreeMap<ManagerId, ManagerCaller>,
 }
 

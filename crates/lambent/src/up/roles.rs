@@ -82,7 +82,7 @@ pub(super) async fn start(
             entropy: ground.entropy.clone(),
             tasks: ground.tasks.clone(),
             launcher: ground.launcher.clone().context("no sandboxes can be made")?,
-            objects: ground.objects.clone(),
+            objects: ground.objects.read_only(),
             managers: links.managers(Role::Worker(id)),
         };
         let worker = worker::start(worker_settings(id, settings, region), host, inbox);

@@ -115,7 +115,7 @@ impl World {
                 entropy: entropy.clone(),
                 tasks: tasks.clone(),
                 launcher: Launcher::Fake(launcher),
-                objects: objects.clone(),
+                objects: objects.read_only(),
                 managers: managers.clone(),
             };
             worker::start(settings, ground, inbox).unwrap();
