@@ -118,9 +118,9 @@ impl Up {
         let listener = settings.answers_the_public().then(|| listen(&settings)).transpose()?;
         let public = listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
         let come_up = async {
-            let store = open_store(&settings)?;
+            let store = open_store(&settings, &links, &clock, &tasks)?;
             let installed = installed(&settings, &store, &clock, &entropy).await?;
-            let objects = open_objects(&settings)?;
+            let objects = settings.controls().then(|| open_objects(&settings)).transpose()?;
             let ground = roles::Ground {
                 clock: clock.clone(),
                 entropy: entropy.clone(),
@@ -177,15 +177,23 @@ impl Up {
 }
 
 /// The file, where this process has control of it; else the way to that process.
-fn open_store(settings: &Checked) -> anyhow::Result<store::Store> {
+fn open_store(
+    settings: &Checked,
+    links: &Links<'_>,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> anyhow::Result<store::Store> {
     if !settings.controls() {
-        let what = "metadata of another process is not offered by this release";
-        return Err(Failure::usage(what, "start without --members").into());
+        let caller = links.store().context("--members says nothing of control")?;
+        return Ok(store::Store::remote(caller, clock.clone(), tasks));
     }
     let store = store::Store::open(&settings.store).map_err(|error| {
         let what = format!("the metadata cannot be opened: {:#}", anyhow::Error::from(error));
         Failure::failed(what, "is another `lambent up` running on this --data?")
     })?;
+    if let Some(inbox) = links.open_store()? {
+        store::serve(store.clone(), clock.clone(), tasks, inbox);
+    }
     Ok(store)
 }
 

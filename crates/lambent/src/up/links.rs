@@ -10,13 +10,17 @@ use platform::{
     transport::{Address, Caller, Exchange, Identity, Inbox, Network, in_process},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use store::{StoreCaller, StoreInbox};
 use wire::{
     control::{ControlAnswer, ControlCall},
     manager::{ManagerAnswer, ManagerCall, ManagerNote},
     worker::{WorkerAnswer, WorkerCall, WorkerNote},
 };
 
-use super::{members::Role, settings::Checked};
+use super::{
+    members::{Role, STORE},
+    settings::Checked,
+};
 use crate::failure::Failure;
 
 pub(super) type ManagerCaller = Caller<ManagerCall, ManagerAnswer, ManagerNote>;
@@ -98,6 +102,22 @@ impl<'s> Links<'s> {
         let local = self.open("control", &Role::Control.to_string(), asks)?;
         self.control = Some(local.caller);
         Ok(local.inbox)
+    }
+
+    /// Only where somebody else needs it.
+    pub(super) fn open_store(&self) -> anyhow::Result<Option<StoreInbox>> {
+        if self.exchange.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(self.open("store", STORE, |_| true)?.inbox))
+    }
+
+    /// The metadata store of another process.
+    pub(super) fn store(&self) -> Option<StoreCaller> {
+        let speaker = self.settings.roles.first()?;
+        let address = self.settings.members.address(Role::Control)?;
+        let exchange = self.exchange.as_ref()?;
+        Some(exchange.caller(&speaker.to_string(), "store", STORE, address.clone()))
     }
 
     /// All managers, as `from` calls them.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use decide::{book, ring::Ring};
 use frontend::{Credentials, Frontend, Trust};
 use model::{Attrs, FrontendId, ManagerId, Region, RingVersion, WorkerId, function::Architecture};
-use objects::Objects;
+use objects::{Objects, ReadOnly};
 use platform::{Clock, Entropy, Tasks};
 use sandbox::Launcher;
 use store::Store;
@@ -35,7 +35,8 @@ pub(super) struct Ground {
     pub(super) entropy: Entropy,
     pub(super) tasks: Tasks,
     pub(super) store: Store,
-    pub(super) objects: Objects,
+    /// Where there is control, which alone writes them.
+    pub(super) objects: Option<Objects>,
     /// Where there is a worker.
     pub(super) launcher: Option<Launcher>,
 }
@@ -82,7 +83,7 @@ pub(super) async fn start(
             entropy: ground.entropy.clone(),
             tasks: ground.tasks.clone(),
             launcher: ground.launcher.clone().context("no sandboxes can be made")?,
-            objects: ground.objects.read_only(),
+            objects: ReadOnly::at(&settings.objects),
             managers: links.managers(Role::Worker(id)),
         };
         let worker = worker::start(worker_settings(id, settings, region), host, inbox);
@@ -103,7 +104,7 @@ pub(super) async fn start(
             ground.entropy.clone(),
             &ground.tasks,
             ground.store.clone(),
-            ground.objects.clone(),
+            ground.objects.clone().context("stored code is not open")?,
             inbox,
         );
         control::start_provisioning(

@@ -30,7 +30,6 @@ use super::{
     serving::ToRole,
 };
 use crate::{
-    changing::Changing,
     limits::{CONNECTIONS_MAX, GREETING_TTL},
     tasks::{TaskKind, Tasks},
 };
@@ -47,7 +46,7 @@ struct Shared {
     roles: Mutex<BTreeMap<String, Role>>,
     places: Arc<Semaphore>,
     connections: AtomicU64,
-    closed: Changing<bool>,
+    closed: watch::Sender<bool>,
 }
 
 /// A role of this process, as connections see it.
@@ -101,7 +100,7 @@ impl Exchange {
             roles: Mutex::default(),
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             connections: AtomicU64::new(0),
-            closed: Changing::default(),
+            closed: watch::Sender::new(false),
         };
         Exchange { network, tasks, shared: Arc::new(shared) }
     }
@@ -166,19 +165,20 @@ impl Exchange {
     /// Ends everything at once, as the end of the process would: listeners, and the
     /// connections that others made or that this end's callers made.
     pub fn close(&self) {
-        self.shared.closed.change(|closed| *closed = true);
+        self.shared.closed.send_replace(true);
     }
 
     fn until_closed<F>(&self, work: F) -> impl Future<Output = ()> + Send + 'static
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let shared = Arc::clone(&self.shared);
+        let mut closed = self.shared.closed.subscribe();
         async move {
             tokio::select! {
                 biased;
                 () = work => {}
-                () = shared.closed.until(|closed| closed.then_some(())) => {}
+                // The sender is gone only where nobody can close any more.
+                Ok(_) = closed.wait_for(|closed| *closed) => {}
             }
         }
     }

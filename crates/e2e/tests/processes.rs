@@ -1,0 +1,179 @@
+//! An installation of many processes, seen by the published Rust SDK: three
+//! frontends, three managers, three workers and control, real sandboxes, and
+//! processes that are killed and come back.
+
+use std::{
+    collections::BTreeSet,
+    io::{Cursor, Write},
+    time::Duration,
+};
+
+use aws_sdk_lambda::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+    primitives::Blob,
+    types::{FunctionCode, Runtime},
+};
+use e2e::installation::{Between, Fleet, Installation};
+use serde_json::Value;
+use zip::{ZipWriter, write::SimpleFileOptions};
+
+/// Tells its environment apart and counts its calls.
+const SOURCE: &str = "\
+import time, uuid
+ENV, CALLS = str(uuid.uuid4()), 0
+def handler(event, context):
+    global CALLS
+    CALLS += 1
+    time.sleep(event.get('seconds', 0))
+    return {'env': ENV, 'calls': CALLS}
+";
+const THREE: Fleet = Fleet { frontends: 3, managers: 3, workers: 3 };
+
+fn client(installation: &Installation, frontend: usize) -> Client {
+    let credentials = Credentials::new(
+        installation.variable("AWS_ACCESS_KEY_ID"),
+        installation.variable("AWS_SECRET_ACCESS_KEY"),
+        None,
+        None,
+        "lambent env",
+    );
+    let config = aws_sdk_lambda::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(installation.endpoint(frontend))
+        .region(Region::new(installation.variable("AWS_REGION").to_owned()))
+        .credentials_provider(credentials)
+        .retry_config(RetryConfig::disabled())
+        .build();
+    Client::from_conf(config)
+}
+
+async fn create(client: &Client, name: &str) {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    archive.start_file("app.py", SimpleFileOptions::default()).expect("a zip takes a file");
+    archive.write_all(SOURCE.as_bytes()).expect("memory can be written");
+    let zip = Blob::new(archive.finish().expect("a zip ends").into_inner());
+    let made = client
+        .create_function()
+        .function_name(name)
+        .runtime(Runtime::from("python3.11"))
+        .handler("app.handler")
+        .role("arn:aws:iam::123456789012:role/e2e")
+        .timeout(20)
+        .code(FunctionCode::builder().zip_file(zip).build());
+    made.send().await.expect("it is created");
+}
+
+async fn invoke(client: &Client, name: &str, event: &str) -> Result<Value, String> {
+    let call = client.invoke().function_name(name).payload(Blob::new(event));
+    let answer = call.send().await.map_err(|error| format!("{:?}", error.into_service_error()))?;
+    if let Some(failed) = answer.function_error() {
+        return Err(failed.to_owned());
+    }
+    let payload = answer.payload().expect("an answer has a payload");
+    serde_json::from_slice(payload.as_ref()).map_err(|error| error.to_string())
+}
+
+/// Another frontend's view may be a moment behind.
+async fn known_everywhere(clients: &[Client], name: &str) {
+    for client in clients {
+        in_the_end(client, name).await;
+    }
+}
+
+/// Processes find each other within moments; nobody has to wait for longer.
+async fn in_the_end(client: &Client, name: &str) -> Value {
+    let mut last = Err(String::new());
+    for _ in 0..200 {
+        last = invoke(client, name, "{}").await;
+        if last.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    last.expect("calls are served in the end")
+}
+
+fn environments(answers: &[Value]) -> BTreeSet<String> {
+    answers.iter().map(|answer| answer["env"].to_string()).collect()
+}
+
+async fn serves_from_every_frontend(between: Between) {
+    let installation = Installation::start(THREE, between);
+    let clients: Vec<Client> = (1..=3).map(|n| client(&installation, n)).collect();
+    create(&clients[0], "f").await;
+    known_everywhere(&clients, "f").await;
+    let mut answers = Vec::new();
+    for call in 0..30 {
+        answers.push(invoke(&clients[call % 3], "f", "{}").await.expect("it is served"));
+    }
+    assert_eq!(environments(&answers).len(), 1, "every frontend finds the warm environment");
+    let many = (0..12).map(|n| invoke(&clients[n % 3], "f", r#"{"seconds":1}"#));
+    let many = futures_util::future::join_all(many).await;
+    let many: Vec<Value> = many.into_iter().map(|answer| answer.expect("it is served")).collect();
+    assert_eq!(environments(&many).len(), 12, "calls at once have environments of their own");
+    installation.stop();
+}
+
+#[tokio::test]
+async fn three_of_each_serve_one_function_over_unix_sockets() {
+    serves_from_every_frontend(Between::UnixSockets).await;
+}
+
+#[tokio::test]
+async fn three_of_each_serve_one_function_with_certificates() {
+    serves_from_every_frontend(Between::Certificates).await;
+}
+
+#[tokio::test]
+async fn reserved_concurrency_is_exact_over_three_frontends() {
+    let installation = Installation::start(THREE, Between::UnixSockets);
+    let clients: Vec<Client> = (1..=3).map(|n| client(&installation, n)).collect();
+    create(&clients[0], "f").await;
+    known_everywhere(&clients, "f").await;
+    let put = clients[0].put_function_concurrency().function_name("f");
+    put.reserved_concurrent_executions(4).send().await.expect("it is reserved");
+    // The counter follows the store: it may be a moment behind.
+    let mut served = 0;
+    for _ in 0..10 {
+        let many = (0..15).map(|n| invoke(&clients[n % 3], "f", r#"{"seconds":1}"#));
+        let many = futures_util::future::join_all(many).await;
+        served = many.iter().filter(|answer| answer.is_ok()).count();
+        if served <= 4 {
+            break;
+        }
+    }
+    assert_eq!(served, 4);
+    installation.stop();
+}
+
+/// A manager's book is rebuilt from its workers: environments outlive it.
+#[tokio::test]
+async fn a_killed_manager_comes_back_to_its_warm_environments() {
+    let one = Fleet { frontends: 1, managers: 1, workers: 2 };
+    let mut installation = Installation::start(one, Between::UnixSockets);
+    let client = client(&installation, 1);
+    create(&client, "f").await;
+    known_everywhere(std::slice::from_ref(&client), "f").await;
+    let before = invoke(&client, "f", "{}").await.expect("it is served");
+    installation.kill("manager-1");
+    assert!(invoke(&client, "f", "{}").await.is_err(), "nobody admits a call");
+    installation.launch("manager-1");
+    let after = in_the_end(&client, "f").await;
+    assert_eq!(after["env"], before["env"], "and in the environment of before");
+    installation.stop();
+}
+
+#[tokio::test]
+async fn a_killed_worker_costs_its_environments_and_no_more() {
+    let mut installation = Installation::start(THREE, Between::UnixSockets);
+    let client = client(&installation, 1);
+    create(&client, "f").await;
+    known_everywhere(std::slice::from_ref(&client), "f").await;
+    for worker in 1..=3 {
+        installation.kill(&format!("worker-{worker}"));
+        in_the_end(&client, "f").await;
+        installation.launch(&format!("worker-{worker}"));
+    }
+    installation.stop();
+}
