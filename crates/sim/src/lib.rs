@@ -13,8 +13,10 @@
 pub mod fuzz;
 mod heap;
 mod log;
+pub mod naive;
 pub mod optimum;
 pub mod outcome;
+pub mod plot;
 mod reference;
 pub mod region;
 pub mod story;

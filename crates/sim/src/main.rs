@@ -9,7 +9,9 @@ use decide::Dice;
 use model::{Now, Span};
 use sim::{
     Config, Workload,
+    naive::{self, Came, Router},
     optimum::{Init, cold_starts},
+    plot::Group,
     region::{self, Arrivals, Distributions, Incident, Population},
     run,
 };
@@ -77,6 +79,9 @@ struct Trace {
     /// Give every waiting call a start of its own.
     #[arg(long)]
     no_patience: bool,
+    /// Write a chart of ours beside the controls to this SVG file.
+    #[arg(long)]
+    plot: Option<PathBuf>,
     /// Print every event.
     #[arg(long)]
     log: bool,
@@ -221,5 +226,50 @@ fn trace(args: &Trace) -> anyhow::Result<()> {
     print!("{outcome}");
     println!("optimum, instant    {}", cold_starts(&workload, Init::Instant));
     println!("optimum, own inits  {}", cold_starts(&workload, Init::Own));
-    Ok(())
+    let ours = Came {
+        cold: outcome.cold,
+        refused: outcome.refused_sum(),
+        memory_mb_secs: outcome.memory_mb_secs,
+        worst_p99_permille: outcome.worst_p99_permille,
+    };
+    beside_controls(args, &workload, ours)
+}
+
+/// Ours, a fixed keep-alive of ten minutes without a limit of memory, and two naive
+/// routers over the same workers with the same keep-alive.
+fn beside_controls(args: &Trace, workload: &Workload, ours: Came) -> anyhow::Result<()> {
+    let (workers, memory) = (args.workers, args.memory_mb.unwrap_or(1 << 40));
+    let keep = Span::secs(600);
+    let naive =
+        |router, workers, memory| naive::play(workload, router, workers, memory, keep, args.seed);
+    let all = [
+        ("ours", ours),
+        ("keep-alive 10 min", naive(Router::LeastLoaded, 1, u64::MAX / 2)),
+        ("random router", naive(Router::Random, workers, memory)),
+        ("least-loaded router", naive(Router::LeastLoaded, workers, memory)),
+    ];
+    println!("\n{:<20}{:>8}{:>9}{:>12}{:>12}", "policy", "cold", "refused", "MB s", "worst p99");
+    for (name, came) in &all {
+        let worst = came.worst_p99_permille as f64 / 1e3;
+        let (cold, refused, memory) = (came.cold, came.refused, came.memory_mb_secs);
+        println!("{name:<20}{cold:>8}{refused:>9}{memory:>12}{worst:>12.1}");
+    }
+    let Some(path) = &args.plot else { return Ok(()) };
+    let group = |title: &str, of: fn(&Came) -> f64| Group {
+        title: title.to_owned(),
+        bars: all.iter().map(|(name, came)| ((*name).to_owned(), of(came))).collect(),
+    };
+    let optimum = ("offline optimum".to_owned(), cold_starts(workload, Init::Instant) as f64);
+    let mut cold = group("cold starts", |came| came.cold as f64);
+    cold.bars.push(optimum);
+    let groups = [
+        cold,
+        group("calls refused", |came| came.refused as f64),
+        group("memory x time, GB s", |came| came.memory_mb_secs as f64 / 1e3),
+        group("worst function: p99 of response / run time", |came| {
+            came.worst_p99_permille as f64 / 1e3
+        }),
+    ];
+    let chart = sim::plot::bars("A trace, ours beside controls", &groups);
+    fs::write(path, chart).with_context(|| format!("writing {}", path.display()))
 }

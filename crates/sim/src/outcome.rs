@@ -40,6 +40,8 @@ pub struct Outcome {
     /// Response time over run time of served calls, in thousandths.
     pub slowdown_p50_permille: u64,
     pub slowdown_p99_permille: u64,
+    /// The largest 99th percentile that any one function has.
+    pub worst_p99_permille: u64,
     pub wait_p50: Span,
     pub wait_p99: Span,
     pub log_lines: u64,
@@ -79,6 +81,7 @@ impl fmt::Display for Outcome {
         writeln!(f, "probes per call     {}", permille(self.probes_permille))?;
         let (p50, p99) = (self.slowdown_p50_permille, self.slowdown_p99_permille);
         writeln!(f, "slowdown p50, p99   {}, {}", permille(p50), permille(p99))?;
+        writeln!(f, "worst function p99  {}", permille(self.worst_p99_permille))?;
         let (p50, p99) = (self.wait_p50.as_micros(), self.wait_p99.as_micros());
         writeln!(f, "wait p50, p99       {p50} us, {p99} us")?;
         writeln!(f, "log lines, digest   {}, {:032x}", self.log_lines, self.digest)

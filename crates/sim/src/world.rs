@@ -300,7 +300,7 @@ impl<'a> World<'a> {
         state.end = Some(end);
         self.log.line(self.now, format_args!("call {call} ended {end:?}"));
         let run = self.workload.functions[state.function].run;
-        self.tally.end(end, self.now.since(state.at), run, state.probes);
+        self.tally.end(state.function, end, self.now.since(state.at), run, state.probes);
         let lease = state.concurrency.take();
         // A dead frontend returns nothing: its lease ends with its heartbeat (I4).
         if let Some(lease) = lease.filter(|_| end != End::Lost) {

@@ -115,6 +115,12 @@ fn bounds(kind: u8) -> Result<(usize, usize), Malformed> {
     })
 }
 
+/// Whether what has arrived can become a greeting: nobody who has not greeted makes
+/// this end wait for, or keep room for, anything longer.
+pub fn may_greet(buffer: &[u8]) -> bool {
+    buffer.get(LENGTH_BYTES).is_none_or(|kind| matches!(*kind, kind::HELLO | kind::GREETING))
+}
+
 /// Takes the first frame off the buffer, without copying it. `Ok(None)` asks for more
 /// bytes; a frame that is too long is refused before its bytes are waited for.
 pub fn take(buffer: &mut BytesMut) -> Result<Option<Frame>, Malformed> {

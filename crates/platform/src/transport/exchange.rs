@@ -30,6 +30,7 @@ use super::{
     serving::ToRole,
 };
 use crate::{
+    changing::Changing,
     limits::{CONNECTIONS_MAX, GREETING_TTL},
     tasks::{TaskKind, Tasks},
 };
@@ -46,7 +47,7 @@ struct Shared {
     roles: Mutex<BTreeMap<String, Role>>,
     places: Arc<Semaphore>,
     connections: AtomicU64,
-    closed: watch::Sender<bool>,
+    closed: Changing<bool>,
 }
 
 /// A role of this process, as connections see it.
@@ -100,7 +101,7 @@ impl Exchange {
             roles: Mutex::default(),
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             connections: AtomicU64::new(0),
-            closed: watch::Sender::new(false),
+            closed: Changing::default(),
         };
         Exchange { network, tasks, shared: Arc::new(shared) }
     }
@@ -165,20 +166,19 @@ impl Exchange {
     /// Ends everything at once, as the end of the process would: listeners, and the
     /// connections that others made or that this end's callers made.
     pub fn close(&self) {
-        self.shared.closed.send_replace(true);
+        self.shared.closed.change(|closed| *closed = true);
     }
 
     fn until_closed<F>(&self, work: F) -> impl Future<Output = ()> + Send + 'static
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let mut closed = self.shared.closed.subscribe();
+        let shared = Arc::clone(&self.shared);
         async move {
             tokio::select! {
                 biased;
                 () = work => {}
-                // The sender is gone only where nobody can close any more.
-                Ok(_) = closed.wait_for(|closed| *closed) => {}
+                () = shared.closed.until(|closed| closed.then_some(())) => {}
             }
         }
     }

@@ -315,15 +315,14 @@ pub(super) async fn say(stream: &mut Stream, frame: &Frame) -> Result<(), DialEr
     Ok(stream.flush().await?)
 }
 
-/// Greetings are short and come first, so no more than one is waited for: whatever
-/// else arrives has a head that is refused, or a kind that is no greeting.
+/// Greetings are short and come first: whatever else arrives is refused by its head.
 async fn next(stream: &mut Stream, read: &mut BytesMut) -> Result<Frame, DialError> {
     loop {
+        if !frame::may_greet(read) {
+            return Err(GreetingError::NotLambent.into());
+        }
         if let Some(frame) = frame::take(read)? {
             return Ok(frame);
-        }
-        if read.len() > 2 * frame::GREETING_BYTES_MAX {
-            return Err(GreetingError::NotLambent.into());
         }
         if stream.read_buf(read).await? == 0 {
             return Err(DialError::HungUp);

@@ -1,11 +1,14 @@
 //! What is counted while a world runs; `Outcome` is made of it at the end. It
 //! decides nothing.
 
+use std::collections::BTreeMap;
+
 use decide::{Fact, fact::RetireWhy};
 use model::{Now, Span};
 
 use crate::{
     log::Log,
+    naive::worst_p99,
     outcome::{End, Outcome, percentile},
 };
 
@@ -19,6 +22,7 @@ pub(super) struct Tally {
     memory_mb_micros: u128,
     stopped: bool,
     slowdowns: Vec<u64>,
+    by_function: BTreeMap<usize, Vec<u64>>,
     waits: Vec<u64>,
 }
 
@@ -41,7 +45,7 @@ impl Tally {
         self.outcome.in_flight_max = self.outcome.in_flight_max.max(self.in_flight);
     }
 
-    pub(super) fn end(&mut self, end: End, took: Span, run: Span, probes: u64) {
+    pub(super) fn end(&mut self, function: usize, end: End, took: Span, run: Span, probes: u64) {
         self.ended += 1;
         self.in_flight -= 1;
         self.probes += probes;
@@ -53,7 +57,9 @@ impl Tally {
             End::Lost => self.outcome.lost += 1,
         }
         if matches!(end, End::Warm | End::Cold) {
-            self.slowdowns.push(took.as_micros() * 1_000 / run.as_micros().max(1));
+            let slowdown = took.as_micros() * 1_000 / run.as_micros().max(1);
+            self.slowdowns.push(slowdown);
+            self.by_function.entry(function).or_default().push(slowdown);
             self.waits.push(took.as_micros().saturating_sub(run.as_micros()));
         }
     }
@@ -83,6 +89,7 @@ impl Tally {
         Outcome {
             memory_mb_secs: secs,
             probes_permille: self.probes * 1_000 / self.outcome.calls.max(1),
+            worst_p99_permille: worst_p99(self.by_function.into_values()),
             slowdown_p50_permille: percentile(&self.slowdowns, 50),
             slowdown_p99_permille: percentile(&self.slowdowns, 99),
             wait_p50: Span(percentile(&self.waits, 50)),

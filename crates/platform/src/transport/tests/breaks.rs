@@ -153,3 +153,46 @@ async fn a_closed_exchange_is_gone_like_a_process() {
     }
     assert!(call.reply.offer("x".into()).is_err());
 }
+
+/// Many callers, bodies and cuts, told as one line of text for each thing that happens.
+async fn history() -> Vec<String> {
+    let stage = stage().await;
+    start(echo(stage.inbox));
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let mut ended = Vec::new();
+    for n in 0..20_u64 {
+        let caller: TestCaller =
+            stage.near.caller(&format!("manager-{n}"), "worker", "worker-3", address());
+        let (told, (done, end)) = (Arc::clone(&told), oneshot::channel::<()>());
+        ended.push(end);
+        start(async move {
+            for call in 0..50 {
+                tokio::time::sleep(Duration::from_millis(n * call % 7)).await;
+                let sent = whole((n * call * 97) as usize);
+                let answer = caller.call_with(call.to_string(), sent.into()).await;
+                told.lock().unwrap().push(format!("{n} {call} {}", answer.is_ok()));
+            }
+            drop(done);
+        });
+    }
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(13)).await;
+        stage.network.cut(PLACE);
+    }
+    for end in ended {
+        let _ = end.await;
+    }
+    let told = told.lock().unwrap();
+    told.clone()
+}
+
+#[test]
+fn the_same_play_has_the_same_history() {
+    let play = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap().block_on(history())
+    };
+    let first = play();
+    assert!(first.iter().any(|line| line.ends_with("false")), "no cut met a call");
+    assert_eq!(first, play());
+}

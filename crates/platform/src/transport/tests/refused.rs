@@ -131,6 +131,17 @@ async fn a_peer_that_says_nothing_is_hung_up_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_has_not_greeted_is_hung_up_on_by_the_first_five_bytes() {
+    let stage = stage().await;
+    for kind in [0, 3, 5, 9, 14, 255] {
+        let mut stream = raw(&stage).await;
+        stream.write_all(&[64, 0, 0, 0, kind]).await.unwrap();
+        let at_once = std::time::Duration::from_millis(10);
+        tokio::time::timeout(at_once, is_hung_up(stream)).await.expect("no wait for the rest");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_that_is_too_long_is_not_sent() {
     let mut stage = stage().await;
     let caller = stage.caller();
