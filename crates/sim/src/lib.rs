@@ -7,7 +7,10 @@
 //! scripted inputs, whose whole output is kept beside them; `region` plays an
 //! installation of a thousand managers.
 //!
-//! Not here: sockets, sandboxes, bytes. Those belong to tests end to end.
+//! `whole` runs the real roles, each in a process of its own, over a simulated network
+//! and fake sandboxes.
+//!
+//! Not here: sockets, real sandboxes. Those belong to tests end to end.
 #![forbid(unsafe_code)]
 
 pub mod fuzz;
@@ -20,6 +23,7 @@ pub mod plot;
 mod reference;
 pub mod region;
 pub mod story;
+pub mod whole;
 pub mod workload;
 mod world;
 

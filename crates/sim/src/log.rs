@@ -48,6 +48,10 @@ impl Log {
         self.lines
     }
 
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.kept.as_deref()
+    }
+
     pub(crate) fn into_text(self) -> Option<String> {
         self.kept
     }

@@ -1,7 +1,7 @@
 //! The `sim` program: plays traces, seeds and stories from the command line. What
 //! is played stands in the library; here are only arguments and printing.
 
-use std::{fs, path::PathBuf};
+use std::{fs, ops::Range, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -14,6 +14,7 @@ use sim::{
     plot::Group,
     region::{self, Arrivals, Distributions, Incident, Population},
     run,
+    whole::Verdict,
 };
 
 #[derive(Parser)]
@@ -48,8 +49,26 @@ enum What {
     },
     /// Play a region: many frontends, managers, workers and functions.
     Region(Region),
+    /// Play schedules of the whole system: real roles, false network, faults.
+    Whole(Whole),
     /// Tell one story.
     Story { file: PathBuf },
+}
+
+#[derive(clap::Args)]
+struct Whole {
+    /// The first seed and the one after the last: 0..10000, or one seed.
+    #[arg(long, default_value = "0..1000", value_parser = seeds)]
+    seeds: Range<u64>,
+    /// Go on behind the last seed until so much time has passed.
+    #[arg(long)]
+    hours: Option<f64>,
+    /// Schedules at the same time; as many as there are processors, where absent.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Print every event of each.
+    #[arg(long)]
+    log: bool,
 }
 
 #[derive(clap::Args)]
@@ -122,6 +141,7 @@ fn main() -> anyhow::Result<()> {
         What::Fuzz { seeds, from } => fuzz(from, seeds),
         What::Worlds { seeds, from, log } => worlds(from, seeds, log),
         What::Region(args) => region(&args),
+        What::Whole(args) => whole(&args),
         What::Story { file } => {
             let script = read(&file)?;
             print!("{}", sim::story::tell(&script)?);
@@ -198,6 +218,43 @@ fn region(args: &Region) -> anyhow::Result<()> {
 fn own_cpu_nanos() -> u64 {
     let text = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
     text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text}: {error}"));
+    match text.split_once("..") {
+        Some((from, to)) => Ok(number(from)?..number(to)?),
+        None => number(text).map(|seed| seed..seed + 1),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "people are told how long it took")]
+fn whole(args: &Whole) -> anyhow::Result<()> {
+    let began = std::time::Instant::now();
+    let until = args.hours.map(|hours| Duration::from_secs_f64(hours * 3_600.0));
+    let more = |seed: u64| match until {
+        Some(until) => began.elapsed() < until,
+        None => seed < args.seeds.end,
+    };
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = if args.log { 1 } else { args.jobs.unwrap_or_else(cores) };
+    let tell = |verdict: &Verdict| {
+        let Verdict { seed, digest, violations, .. } = verdict;
+        if args.log {
+            println!("seed {seed} digest {digest:032x}");
+        }
+        if !violations.is_empty() {
+            println!("whole {seed} failed; again: sim whole --seeds {seed} --log");
+            violations.iter().for_each(|what| println!("    {what}"));
+        }
+    };
+    let sum = sim::whole::play_many(jobs, args.seeds.start, args.log, more, tell)?;
+    let secs = began.elapsed().as_secs_f64();
+    let per_sec = sum.schedules as f64 / secs.max(0.001);
+    println!("{sum}, {secs:.1} s, {per_sec:.1} schedules/s");
+    let (failed, all) = (&sum.failed, sum.schedules);
+    anyhow::ensure!(failed.is_empty(), "{} of {all} seeds failed: {failed:?}", failed.len());
+    Ok(())
 }
 
 fn read(path: &PathBuf) -> anyhow::Result<String> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use model::{Affinity, Span, WhenBusy, affinity::Source};
 use serde_json::json;
 
-use crate::world::{Answer, Fleet, World, on_paused_clock};
+use sim::whole::{Answer, Fleet, World, on_paused_clock};
 
 async fn with_affinity(seed: u64, when_busy: WhenBusy) -> World {
     sized(seed, when_busy, Fleet { frontends: 1, managers: 1, workers: 1 }).await

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::world::{Answer, Fleet, World, on_paused_clock};
+use sim::whole::{Answer, Fleet, World, on_paused_clock};
 
 const THREE: Fleet = Fleet { frontends: 3, managers: 3, workers: 3 };
 
@@ -43,7 +43,7 @@ fn reserved_concurrency_is_exact_over_several_frontends() {
         let answers = invoke_everywhere(&world, "f", 40, 500).await;
         let with = |status| answers.iter().filter(|answer| answer.status == status).count();
         assert_eq!((with(200), with(429)), (7, 33));
-        assert_eq!(world.player.most_at_once(), 7);
+        assert_eq!(world.guests.most_at_once(), 7);
     });
 }
 
@@ -65,7 +65,7 @@ fn i2_leases_balance_over_several_managers_and_workers() {
         assert_eq!(seen.in_flight, 0);
         assert_eq!(seen.leases_granted, 5 * 70);
         assert_eq!(seen.leases_granted, seen.leases_started + seen.leases_returned);
-        assert_eq!(world.player.most_at_once_in_one(), 1);
+        assert_eq!(world.guests.most_at_once_in_one(), 1);
         assert!(seen.starts <= 70, "reuse: {} starts", seen.starts);
     });
 }

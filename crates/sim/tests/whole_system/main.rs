@@ -1,13 +1,10 @@
-//! Whole-system mode: the real role crates, with their real messages, over the
-//! in-process transport, a memory store and fake sandboxes, in virtual time. One
-//! seed draws everything; the same seed gives the same history.
+//! Scenes of the whole system: the real roles, each in a process of its own, and what
+//! callers, guests and the operator see of them. `sim whole` plays schedules by seed.
 
 mod affinity;
 mod apart;
 mod fleet;
-mod player;
 mod tenants;
-mod world;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,8 +13,8 @@ use std::{
 
 use model::Span;
 use serde_json::{Value, json};
+use sim::whole::{self, Answer, New, World, on_paused_clock};
 use wire::worker::{Refusal, Run, WorkerAnswer, WorkerCall};
-use world::{Answer, World, on_paused_clock};
 
 #[test]
 fn a_call_runs_in_a_new_environment_and_the_next_one_in_the_same() {
@@ -43,7 +40,7 @@ fn concurrent_calls_never_share_an_environment() {
         envs.sort();
         envs.dedup();
         assert_eq!(envs.len(), 50);
-        assert_eq!(world.player.most_at_once_in_one(), 1);
+        assert_eq!(world.guests.most_at_once_in_one(), 1);
     });
 }
 
@@ -86,7 +83,7 @@ fn reserved_concurrency_holds_under_concurrency() {
         let ran = answers.iter().filter(|answer| answer.status == 200).count();
         let refused = answers.iter().filter(|answer| answer.status == 429).count();
         assert_eq!((ran, refused), (7, 33));
-        assert_eq!(world.player.most_at_once(), 7);
+        assert_eq!(world.guests.most_at_once(), 7);
         let again = world.invoke_all("f", vec![json!({"ms": 1}); 7]).await;
         assert!(again.iter().all(|answer| answer.status == 200));
     });
@@ -104,7 +101,7 @@ fn a_timeout_is_told_at_its_second_and_ends_the_environment() {
         assert_eq!(late.json()["errorType"], "Sandbox.Timedout");
         let message = late.json()["errorMessage"].as_str().unwrap_or_default().to_owned();
         assert!(message.ends_with("Error: Task timed out after 3.00 seconds"), "{message}");
-        let init = Duration::from_millis(player::INIT_MS);
+        let init = Duration::from_millis(whole::INIT_MS);
         assert_eq!((took - init).as_millis(), 3_000);
         let next = world.invoke("f", json!({"ms": 1})).await;
         assert_eq!(next.json()["count"], 1, "a fresh environment");
@@ -116,12 +113,14 @@ fn a_timeout_is_told_at_its_second_and_ends_the_environment() {
 fn an_init_longer_than_its_phase_goes_on_within_the_first_call() {
     on_paused_clock(async {
         let world = World::start(11).await;
-        world.create_with("f", 30, None, player::SLOW_INIT).await;
+        world
+            .add(&New { name: "f", timeout_secs: 30, handler: whole::SLOW_INIT, ..New::default() })
+            .await;
         let began = tokio::time::Instant::now();
         let answer = world.invoke("f", json!({"ms": 5})).await;
         assert_eq!((answer.status, answer.function_error()), (200, false));
         let took = u64::try_from(began.elapsed().as_millis()).unwrap();
-        assert!((player::SLOW_INIT_MS..player::SLOW_INIT_MS + 50).contains(&took), "{took} ms");
+        assert!((whole::SLOW_INIT_MS..whole::SLOW_INIT_MS + 50).contains(&took), "{took} ms");
         assert_eq!(world.invoke("f", json!({"ms": 5})).await.json()["count"], 2);
     });
 }
@@ -130,7 +129,9 @@ fn an_init_longer_than_its_phase_goes_on_within_the_first_call() {
 fn an_init_longer_than_phase_and_timeout_is_a_timeout_of_the_call() {
     on_paused_clock(async {
         let world = World::start(12).await;
-        world.create_with("f", 1, None, player::SLOW_INIT).await;
+        world
+            .add(&New { name: "f", timeout_secs: 1, handler: whole::SLOW_INIT, ..New::default() })
+            .await;
         let late = world.invoke("f", json!({})).await;
         assert_eq!(late.json()["errorType"], "Sandbox.Timedout");
     });
@@ -141,11 +142,11 @@ fn failures_of_an_init_are_told_by_the_call_that_waited() {
     on_paused_clock(async {
         let world = World::start(13).await;
         let cases = [
-            ("bad", player::BAD_INIT, "Runtime.ImportModuleError"),
-            ("dead", player::DEAD_INIT, "Runtime.OutOfMemory"),
+            ("bad", whole::BAD_INIT, "Runtime.ImportModuleError"),
+            ("dead", whole::DEAD_INIT, "Runtime.OutOfMemory"),
         ];
         for (name, handler, error_type) in cases {
-            world.create_with(name, 3, None, handler).await;
+            world.add(&New { name, timeout_secs: 3, handler, ..New::default() }).await;
             for _ in 0..2 {
                 let failed = world.invoke(name, json!({})).await;
                 assert_eq!((failed.status, failed.function_error()), (200, true), "{name}");
@@ -386,7 +387,7 @@ fn same_seed_same_history_and_another_seed_another() {
                 history.push_str(&describe(&answers));
             }
             let seen = world.inspect().await;
-            format!("{history}{seen:?} {}", world.player.most_at_once_in_one())
+            format!("{history}{seen:?} {}", world.guests.most_at_once_in_one())
         })
     };
     let first = history(42);

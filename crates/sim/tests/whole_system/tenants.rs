@@ -9,10 +9,7 @@ use std::{
 use model::{AtCap, Tenancy};
 use serde_json::json;
 
-use crate::{
-    player,
-    world::{Answer, World, on_paused_clock},
-};
+use sim::whole::{Answer, INIT_MS, World, on_paused_clock};
 
 async fn call(world: &World, tenant: u64, ms: u64) -> Answer {
     let tenant = format!("tenant {tenant}");
@@ -93,7 +90,7 @@ fn a9_5_the_twenty_sixth_tenant_is_refused_or_another_ones_environment_ends() {
 fn a9_6_with_a_stock_of_five_a_new_tenant_waits_for_no_init() {
     on_paused_clock(async {
         let world = divided(23, None, Tenancy { stock: 5, ..Tenancy::default() }).await;
-        let settled = || tokio::time::sleep(Duration::from_millis(10 * player::INIT_MS));
+        let settled = || tokio::time::sleep(Duration::from_millis(10 * INIT_MS));
         settled().await;
         assert_eq!(hosted(&world).await, (5, 0));
         let mut envs = BTreeSet::new();
@@ -101,7 +98,7 @@ fn a9_6_with_a_stock_of_five_a_new_tenant_waits_for_no_init() {
             let began = tokio::time::Instant::now();
             envs.insert(env_of(&call(&world, tenant, 1).await));
             let took = began.elapsed();
-            assert!(took.as_millis() < u128::from(player::INIT_MS), "{took:?} has an init in it");
+            assert!(took.as_millis() < u128::from(INIT_MS), "{took:?} has an init in it");
             settled().await;
             assert_eq!(hosted(&world).await, (5, tenant as usize + 1), "refilled");
         }
