@@ -11,22 +11,25 @@ use std::{
 use aws_sdk_lambda::{
     Client,
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+    operation::invoke::InvokeOutput,
     primitives::Blob,
-    types::{FunctionCode, Runtime},
+    types::{FunctionCode, LogType, ProvisionedConcurrencyStatusEnum, Runtime},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::installation::{Between, Fleet, Installation};
 use serde_json::Value;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 /// Tells its environment apart and counts its calls.
 const SOURCE: &str = "\
-import time, uuid
+import os, time, uuid
 ENV, CALLS = str(uuid.uuid4()), 0
+TYPE = os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']
 def handler(event, context):
     global CALLS
     CALLS += 1
     time.sleep(event.get('seconds', 0))
-    return {'env': ENV, 'calls': CALLS}
+    return {'env': ENV, 'calls': CALLS, 'type': TYPE}
 ";
 const THREE: Fleet = Fleet { frontends: 3, managers: 3, workers: 3 };
 
@@ -176,4 +179,77 @@ async fn a_killed_worker_costs_its_environments_and_no_more() {
         installation.launch(&format!("worker-{worker}"));
     }
     installation.stop();
+}
+
+/// What a user sees of provisioned concurrency: all calls up to the paid number are
+/// warm, the next one is served all the same, and the set outlives a manager.
+#[tokio::test]
+async fn a1_2_paid_calls_are_warm_and_the_next_one_spills() {
+    let mut installation = Installation::start(THREE, Between::UnixSockets);
+    let clients: Vec<Client> = (1..=3).map(|n| client(&installation, n)).collect();
+    create(&clients[0], "f").await;
+    known_everywhere(&clients, "f").await;
+    let published = clients[0].publish_version().function_name("f").send().await;
+    let version = published.expect("it is published").version().expect("a number").to_owned();
+    let put = clients[0].put_provisioned_concurrency_config().function_name("f");
+    let put = put.qualifier(&version).provisioned_concurrent_executions(10).send().await;
+    put.expect("it is accepted");
+    ready(&clients[0], &version, 10).await;
+
+    let calls = (0..10).map(|n| called(&clients[n % 3], &version));
+    let answers = futures_util::future::join_all(calls).await;
+    let types: Vec<&str> = answers.iter().map(|(answer, _)| type_of(answer)).collect();
+    assert_eq!(types, ["provisioned-concurrency"; 10]);
+    assert_eq!(
+        answers.iter().map(|(a, _)| a["env"].to_string()).collect::<BTreeSet<_>>().len(),
+        10
+    );
+    for (_, log) in &answers {
+        assert!(log.contains("REPORT") && !log.contains("Init Duration"), "{log}");
+    }
+    let calls = (0..11).map(|n| called(&clients[n % 3], &version));
+    let answers = futures_util::future::join_all(calls).await;
+    let on_demand = answers.iter().filter(|(answer, _)| type_of(answer) == "on-demand").count();
+    assert_eq!(on_demand, 1, "the eleventh spills");
+
+    // A1.6 with real processes: the set is whole again after a manager died.
+    installation.kill("manager-2");
+    installation.launch("manager-2");
+    ready(&clients[0], &version, 10).await;
+    let calls = (0..10).map(|n| called(&clients[n % 3], &version));
+    let answers = futures_util::future::join_all(calls).await;
+    let types: Vec<&str> = answers.iter().map(|(answer, _)| type_of(answer)).collect();
+    assert_eq!(types, ["provisioned-concurrency"; 10]);
+    installation.stop();
+}
+
+fn type_of(answer: &Value) -> &str {
+    answer["type"].as_str().expect("it says how it was initialised")
+}
+
+/// Until the set is ready and whole.
+async fn ready(client: &Client, version: &str, paid: i32) {
+    let mut last = None;
+    for _ in 0..600 {
+        let get = client.get_provisioned_concurrency_config().function_name("f");
+        let set = get.qualifier(version).send().await.expect("it is there");
+        let whole = set.available_provisioned_concurrent_executions() == Some(paid);
+        if whole && set.status() == Some(&ProvisionedConcurrencyStatusEnum::Ready) {
+            return;
+        }
+        last = Some(set);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it is not ready: {last:?}");
+}
+
+/// A call of one second and the end of its log.
+async fn called(client: &Client, version: &str) -> (Value, String) {
+    let call = client.invoke().function_name("f").qualifier(version).log_type(LogType::Tail);
+    let call = call.payload(Blob::new(r#"{"seconds":1}"#)).send().await;
+    let answer: InvokeOutput = call.expect("it is served");
+    let payload = answer.payload().expect("an answer has a payload");
+    let log = STANDARD.decode(answer.log_result().expect("its log")).expect("base64");
+    let value = serde_json::from_slice(payload.as_ref()).expect("JSON");
+    (value, String::from_utf8_lossy(&log).into_owned())
 }

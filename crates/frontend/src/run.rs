@@ -97,6 +97,7 @@ async fn send(
         client_context: invocation.client_context.clone(),
         tenant: invocation.tenant.clone(),
         tail: invocation.tail,
+        warm: grant.warm,
     };
     worker.send(WorkerCall::Run(Box::new(run)), body).await.map_err(Refusal::internal)
 }

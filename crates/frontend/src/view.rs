@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
 };
 
 use model::{
@@ -60,6 +60,10 @@ impl Callable {
     }
 }
 
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 type Versions = HashMap<(AccountId, FunctionName), HashMap<VersionId, Arc<Callable>>>;
 
 #[derive(Clone, Debug)]
@@ -95,10 +99,11 @@ impl View {
         loop {
             match follow.next().await {
                 Ok(Followed::All(all)) => {
-                    self.clear();
+                    let fresh = View::new(self.region.clone());
                     for entry in all {
-                        self.apply(&entry.key, Some(&entry.value));
+                        fresh.apply(&entry.key, Some(&entry.value));
                     }
+                    self.become_like(&fresh);
                 }
                 Ok(Followed::Commit(commit)) => {
                     for change in commit.changes {
@@ -113,9 +118,10 @@ impl View {
         }
     }
 
-    fn clear(&self) {
-        self.functions.write().unwrap_or_else(PoisonError::into_inner).clear();
-        self.affinities.write().unwrap_or_else(PoisonError::into_inner).clear();
+    /// At once: no call finds a function missing that is there before and after.
+    fn become_like(&self, fresh: &View) {
+        *write(&self.functions) = std::mem::take(&mut *write(&fresh.functions));
+        *write(&self.affinities) = std::mem::take(&mut *write(&fresh.affinities));
     }
 
     fn apply(&self, key: &store::Key, value: Option<&[u8]>) {
@@ -144,7 +150,7 @@ impl View {
                 return tracing::error!(key = key.as_str(), %error, "a record is unreadable");
             }
         };
-        let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut functions = write(&self.functions);
         let versions = functions.entry(function.clone()).or_default();
         match callable {
             Some(callable) => {
@@ -166,7 +172,7 @@ impl View {
                 return tracing::error!(key = key.as_str(), %error, "a record is unreadable");
             }
         };
-        let mut affinities = self.affinities.write().unwrap_or_else(PoisonError::into_inner);
+        let mut affinities = write(&self.affinities);
         match settings.affinity {
             Some(affinity) => affinities.insert(function, affinity),
             None => affinities.remove(&function),

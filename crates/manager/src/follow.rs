@@ -1,6 +1,8 @@
 //! What the manager needs to know of functions: reserved concurrency and limits
 //! for the counter, rules for tenants, and which pool key of a function is still the current one.
 
+use std::collections::BTreeSet;
+
 use model::{AccountId, FunctionConfig, FunctionName, function::FunctionSettings};
 use platform::{Tasks, tasks::Stop};
 use store::{
@@ -23,10 +25,15 @@ pub(crate) enum Fact {
 /// Follows all functions until the store closes.
 pub(crate) async fn functions(store: Store, events: mpsc::Sender<Event>, tasks: Tasks) {
     let mut follow = store.follow(schema::functions());
+    let mut known = BTreeSet::new();
     loop {
         let changes: Vec<_> = match follow.next().await {
             Ok(Followed::All(all)) => {
-                all.into_iter().map(|entry| (entry.key, Some(entry.value))).collect()
+                let listed: BTreeSet<store::Key> = all.iter().map(|e| e.key.clone()).collect();
+                // What went away while nothing could be followed.
+                let gone: Vec<_> = known.difference(&listed).cloned().collect();
+                let there = all.into_iter().map(|entry| (entry.key, Some(entry.value)));
+                gone.into_iter().map(|key| (key, None)).chain(there).collect()
             }
             Ok(Followed::Commit(commit)) => {
                 commit.changes.into_iter().map(|change| (change.key, change.value)).collect()
@@ -37,6 +44,10 @@ pub(crate) async fn functions(store: Store, events: mpsc::Sender<Event>, tasks: 
             }
         };
         for (key, value) in changes {
+            match value {
+                Some(_) => known.insert(key.clone()),
+                None => known.remove(&key),
+            };
             let fact = match fact(&key, value.as_deref()) {
                 Ok(Some(fact)) => fact,
                 Ok(None) => continue,

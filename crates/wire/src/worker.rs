@@ -103,6 +103,8 @@ pub struct Run {
     pub tenant: Option<TenantId>,
     /// The caller wants the last 4 KiB of log.
     pub tail: bool,
+    /// Nobody waited for the environment's init: it is no part of this call.
+    pub warm: bool,
 }
 
 /// How an invocation went.

@@ -337,8 +337,9 @@ impl Environment {
         reusable: bool,
     ) -> bool {
         let init = match std::mem::replace(&mut self.init, InitState::Told) {
-            InitState::Done { took } | InitState::Doomed { took, .. } => Some(took),
-            InitState::Told => None,
+            InitState::Done { took } if !run.warm => Some(took),
+            InitState::Doomed { took, .. } => Some(took),
+            InitState::Done { .. } | InitState::Told => None,
         };
         let report = self.report(&run, &result, duration, init);
         self.output.platform_line(&lines::end(run.request));

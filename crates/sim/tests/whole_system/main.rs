@@ -314,6 +314,7 @@ fn run_of(env: model::EnvId, epoch: u64) -> Run {
         client_context: None,
         tenant: None,
         tail: false,
+        warm: false,
     }
 }
 
