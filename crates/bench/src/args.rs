@@ -53,6 +53,7 @@ pub(crate) enum Group {
     Platform,
     Launch,
     Warm,
+    Processes,
     Throughput,
     Payload,
     Cold,

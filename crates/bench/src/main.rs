@@ -108,11 +108,12 @@ type Measure = fn(&Ground<'_>) -> anyhow::Result<Vec<Row>>;
 
 /// In an order in which no group finds what another left behind, save warm
 /// environments where it wants them.
-const GROUPS: [(Group, &str, Measure); 6] = [
+const GROUPS: [(Group, &str, Measure); 7] = [
     (Group::Launch, "launch", rows::launch::measure),
     (Group::Cold, "cold", rows::cold::measure),
     (Group::Burst, "burst", rows::burst::measure),
     (Group::Warm, "warm", rows::warm::measure),
+    (Group::Processes, "processes", rows::processes::measure),
     (Group::Payload, "payload", rows::payload::measure),
     (Group::Throughput, "throughput", rows::throughput::measure),
 ];

@@ -6,6 +6,7 @@ pub(crate) mod cold;
 pub(crate) mod decide;
 pub(crate) mod launch;
 pub(crate) mod payload;
+pub(crate) mod processes;
 pub(crate) mod start;
 pub(crate) mod throughput;
 pub(crate) mod warm;
