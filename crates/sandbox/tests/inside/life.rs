@@ -110,6 +110,37 @@ s=socket.create_connection(('127.0.0.1',9001)); s.sendall(b'api'); s.recv(1)";
 }
 
 #[test]
+fn every_thread_is_held_to_a_core_and_let_go() {
+    run(async {
+        let (code, spawner) = (code(), spawner());
+        let script = "import os,threading,time\n\
+threading.Thread(target=lambda: time.sleep(60),daemon=True).start()\n\
+while os.read(3,1):\n tasks=[int(t) for t in os.listdir('/proc/self/task')]\n \
+sets=sorted({tuple(sorted(os.sched_getaffinity(t))) for t in tasks})\n \
+os.write(3,f'{len(tasks)} {sets}'.ljust(99).encode())";
+        let argv = [PYTHON, "-I", "-S", "-c", script];
+        let mut sandbox = launch(&spawner, spec("cores", code.path(), &argv)).await;
+        let channel = sandbox.take_channel().unwrap();
+        let ask = || {
+            use std::io::{Read, Write};
+            let mut said = [0; 99];
+            channel.set_nonblocking(false).unwrap();
+            (&channel).write_all(b"?").unwrap();
+            (&channel).read_exact(&mut said).unwrap();
+            String::from_utf8_lossy(&said).trim().to_owned()
+        };
+        let free = ask();
+        let core = rustix::thread::sched_getcpu();
+        assert!(sandbox.hold_to_core(Some(core)).unwrap());
+        assert_eq!(ask(), format!("2 [({core},)]"));
+        assert!(sandbox.hold_to_core(None).unwrap());
+        assert_eq!(ask(), free, "as before");
+        sandbox.kill();
+        sandbox.wait().await;
+    });
+}
+
+#[test]
 fn sigterm_reaches_the_program() {
     run(async {
         let (code, spawner) = (code(), spawner());
