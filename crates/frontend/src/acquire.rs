@@ -17,6 +17,7 @@ use platform::{
 use wire::manager::{
     Acquire, Acquired, Admitted, Denied, Found, Grant, ManagerAnswer, ManagerCall, ManagerNote,
 };
+use wire::worker::StartFailure;
 
 use crate::{
     Gate,
@@ -83,7 +84,8 @@ pub(crate) async fn acquire(
         slot = Some(admit(gate, wanted).await?);
     }
     let in_version = slot.as_ref().map(|slot| slot.admitted.in_version);
-    let mut path = gate.router.begin(gate.clock.now(), wanted, hash, in_version);
+    let path = gate.router.begin(gate.clock.now(), wanted, hash, in_version);
+    let mut path = path.ok_or_else(|| Refusal::internal("no ring version serves the function"))?;
     loop {
         let asked = gate.clock.now();
         let (manager, set, mode) = match gate.router.next(asked, &mut path) {
@@ -92,8 +94,8 @@ pub(crate) async fn acquire(
                 return Err(Refusal::Throttled { reason, retry_after: Span::secs(1) });
             }
         };
-        let question = question(gate, wanted, &path, set, mode);
         let asked = Asked { manager, set, at: asked };
+        let question = question(gate, wanted, &mut path, &asked, mode);
         let held = match slot.take() {
             Some(held) => held,
             None => match enter(gate, wanted, manager, &question).await? {
@@ -130,11 +132,30 @@ pub(crate) async fn acquire(
 }
 
 /// What a manager is asked for.
-fn question(gate: &Gate, wanted: Wanted<'_>, path: &Path, set: Set, mode: Mode) -> Acquire {
+fn question(
+    gate: &Gate,
+    wanted: Wanted<'_>,
+    path: &mut Path,
+    asked: &Asked,
+    mode: Mode,
+) -> Acquire {
     let Wanted { request, callable, tenant, affinity } = wanted;
-    let (key, hash) = match set {
-        Set::Provisioned => callable.provisioned_pool(tenant),
-        Set::OnDemand => callable.pool(tenant),
+    let (key, hash, preds) = match asked.set {
+        Set::Provisioned => {
+            let (key, hash) = callable.provisioned_pool(tenant);
+            (key, hash, Vec::new())
+        }
+        Set::OnDemand => {
+            let (key, hash) = callable.pool(tenant);
+            let preds = gate.router.preds(path, asked.manager);
+            match gate.router.profiled(path, &key) {
+                Some(profiled) => {
+                    let hash = profiled.hash();
+                    (Arc::new(profiled), hash, preds)
+                }
+                None => (key, hash, preds),
+            }
+        }
     };
     Acquire {
         request,
@@ -146,6 +167,8 @@ fn question(gate: &Gate, wanted: Wanted<'_>, path: &Path, set: Set, mode: Mode) 
         client: path.client,
         register: gate.router.register(path),
         affinity,
+        by: path.by,
+        preds,
     }
 }
 
@@ -260,13 +283,22 @@ fn conclude(
         Found::Denied(Denied { reason, retry_after }) => {
             Err(Refusal::Throttled { reason, retry_after })
         }
-        Found::StartFailed(failure) => Err(Refusal::StartFailed(failure)),
+        Found::StartFailed(failure) => {
+            let platform = matches!(failure, StartFailure::Platform { .. });
+            if platform && set == Set::OnDemand && gate.router.fall_back(path, manager) {
+                return Ok(None);
+            }
+            Err(Refusal::StartFailed(failure))
+        }
     }
 }
 
 fn silent(gate: &Gate, path: &mut Path, asked: Asked) {
     let told = Told { set: asked.set, load: None, register: None };
     gate.router.answered(gate.clock.now(), path, asked.manager, Answer::Silent, told);
+    if asked.set == Set::OnDemand {
+        gate.router.fall_back(path, asked.manager);
+    }
 }
 
 /// One question. What is given to a caller that went away meanwhile goes back.

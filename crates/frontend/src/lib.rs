@@ -19,6 +19,7 @@ mod provisioned;
 mod refusal;
 mod resolve;
 mod respond;
+mod rings;
 mod route;
 mod run;
 mod shrink;
@@ -68,6 +69,7 @@ pub struct Ground {
     pub entropy: Entropy,
     pub tasks: Tasks,
     pub store: Store,
+    /// Of the managers that are configured; published versions take its place.
     pub ring: Ring,
     pub managers: BTreeMap<ManagerId, ManagerCaller>,
     pub workers: BTreeMap<WorkerId, WorkerCaller>,
@@ -121,6 +123,8 @@ impl Frontend {
             control,
             calls: AtomicUsize::new(0),
         });
+        let rings = rings::follow(Arc::clone(&gate), store.clone());
+        tasks.spawn(TaskKind::Role, "frontend's view of rings", rings);
         let sets = provisioned::follow(Arc::clone(&gate), store);
         tasks.spawn(TaskKind::Role, "frontend's view of provisioned sets", sets);
         tasks.spawn(TaskKind::Role, "heartbeat", heartbeat::beat(Arc::clone(&gate)));

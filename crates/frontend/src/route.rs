@@ -1,39 +1,48 @@
 //! Which managers a call is asked of, in which order: the shell around
-//! `decide::search`. Frontends hold hints and the sizes of their clients' sets,
-//! nothing that could not be lost.
+//! `decide::search`. Frontends hold hints, the sizes of their clients' sets and the
+//! published ring versions, nothing that could not be lost. Invariant: a call is
+//! routed by the version that was chosen when it began, to its end.
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use decide::{
     Dice,
     arcs::{self, Bounds, Register, RingArc},
-    book,
-    ring::Ring,
+    book::{self, Mode},
+    ring::{Candidates, Preds, Ring, Rings, Version},
     route::{self, SetRecord, SetView, THETA_PERCENT},
     search::{self, Next, Route, Search, Steering},
 };
-use model::{AccountId, FrontendId, KeyHash, ManagerId, Now, limits};
-use wire::manager;
+use model::{
+    AccountId, Attrs, FleetId, FrontendId, KeyHash, ManagerId, Now, PoolKey, RingRecord, RingState,
+    RingVersion, limits, ring::KEY_SHARE_WHOLE,
+};
+use wire::{handoff, manager};
 
 use crate::{acquire::Wanted, view::Callable};
 
-/// The ring that this frontend routes by, and what it remembers between calls.
+/// The rings that this frontend routes by, and what it remembers between calls.
 #[derive(Debug)]
 pub(crate) struct Router {
     frontend: FrontendId,
     /// All of them, this one included.
     frontends: Vec<FrontendId>,
-    ring: Ring,
+    /// Of the members that the installation is configured with: provisioned sets lie
+    /// on it, and all calls until a version is published.
+    configured: Ring,
     /// Held for single look-ups, never while waiting.
     memory: Mutex<Memory>,
 }
 
 #[derive(Debug)]
 struct Memory {
+    rings: Arc<Rings>,
     steering: Steering,
+    /// Kept between calls.
+    candidates: Candidates,
     dice: Dice,
     /// What each account may have in flight, as its counter last said.
     limits: HashMap<AccountId, u32>,
@@ -63,6 +72,18 @@ pub(crate) struct WideSet {
 #[derive(Debug)]
 pub(crate) struct Path {
     search: Search,
+    rings: Arc<Rings>,
+    /// The version that decides.
+    pub(crate) by: RingVersion,
+    /// The on-demand pool, as every version knows it.
+    key: KeyHash,
+    /// Predecessors that were named to a manager already.
+    named: Preds,
+    /// Predecessors to ask plainly before the search goes on, the last first: an owner
+    /// was out of order (A3).
+    fallback: Vec<ManagerId>,
+    /// Those that were put there once.
+    fallen: Preds,
     /// The pool of the version's provisioned set, where that is asked first.
     pub(crate) set: Option<KeyHash>,
     pub(crate) client: u64,
@@ -73,28 +94,30 @@ impl Router {
     pub(crate) fn new(
         frontend: FrontendId,
         frontends: Vec<FrontendId>,
-        ring: Ring,
+        configured: Ring,
         seed: u64,
     ) -> Router {
         let memory = Memory {
+            rings: Arc::new(Rings::of([record_of(&configured)])),
+            candidates: Candidates::default(),
             steering: Steering::new(frontend),
             dice: Dice::new(seed),
             limits: HashMap::new(),
             wide: HashMap::new(),
             sets: HashMap::new(),
         };
-        Router { frontend, frontends, ring, memory: Mutex::new(memory) }
+        Router { frontend, frontends, configured, memory: Mutex::new(memory) }
     }
 
     /// The sets whose home is here.
     pub(crate) fn wide_sets(&self) -> Vec<WideSet> {
         let mut memory = self.memory();
-        let Memory { steering, wide, .. } = &mut *memory;
+        let Memory { steering, wide, rings, .. } = &mut *memory;
         wide.retain(|start, _| steering.size(*start) > 1);
         let own = |arc: &RingArc| search::home(arc.start, &self.frontends) == Some(self.frontend);
         let set = |arc: RingArc| {
             let mut members = Vec::new();
-            self.ring.members(arc.start, arc.size, &mut members);
+            newest_active(rings)?.ring().members(arc.start, arc.size, &mut members);
             Some(WideSet { account: *wide.get(&arc.start)?, arc, members })
         };
         steering.wide_sets().filter(own).filter_map(set).collect()
@@ -115,56 +138,136 @@ impl Router {
     fn bounds(&self, memory: &Memory, account: AccountId) -> Bounds {
         let limit_max = memory.limits.get(&account).copied();
         let limit_max = limit_max.unwrap_or(limits::ACCOUNT_CONCURRENCY_DEFAULT);
-        Bounds { limit_max, managers: self.ring.len() }
+        let managers = newest_active(&memory.rings).map_or(0, |version| version.ring().len());
+        Bounds { limit_max, managers }
+    }
+
+    /// Takes a published record; the first one ends what is only configured.
+    pub(crate) fn learn_ring(&self, record: RingRecord) {
+        let mut memory = self.memory();
+        Arc::make_mut(&mut memory.rings).learn(record);
+    }
+
+    /// All that are published; none leaves those that are known.
+    pub(crate) fn learn_rings(&self, all: Vec<RingRecord>) {
+        if !all.is_empty() {
+            self.memory().rings = Arc::new(Rings::of(all));
+        }
+    }
+
+    /// The ring that a provisioned set's arcs are computed on.
+    fn ring_of_set<'r>(&'r self, rings: &'r Rings, record: SetRecord) -> &'r Ring {
+        let known = (record.ring != self.configured.version()).then(|| rings.get(record.ring));
+        known.flatten().map_or(&self.configured, Version::ring)
     }
 
     /// The manager whose counter holds an account's limits.
     pub(crate) fn counter(&self, account: AccountId) -> Option<ManagerId> {
-        self.ring.owner(arcs::start_of_account(account))
+        let rings = Arc::clone(&self.memory().rings);
+        newest_active(&rings)?.ring().owner(arcs::start_of_account(account))
     }
 
     /// `in_version`: calls of the version in flight, this one included, where the
-    /// counter has said.
+    /// counter has said. None where no version serves the key.
     pub(crate) fn begin(
         &self,
         now: Now,
         wanted: Wanted<'_>,
         key: KeyHash,
         in_version: Option<u32>,
-    ) -> Path {
+    ) -> Option<Path> {
         let Wanted { callable, tenant, affinity, .. } = wanted;
         let config = &callable.config;
+        let mut memory = self.memory();
+        let rings = Arc::clone(&memory.rings);
+        let version = rings.current_for(key)?;
+        let ring = version.ring();
         let client = match tenant {
             Some(tenant) => arcs::start_of_tenant(config.account, &config.name, tenant),
             None => arcs::start_of_account(config.account),
         };
         // A value has one manager, which knows its environment.
         let (client, managers) = match affinity {
-            Some(asked) => (arcs::start_of_value(key, &asked.value), self.ring.len().min(1)),
-            None => (client, self.ring.len()),
+            Some(asked) => (arcs::start_of_value(key, &asked.value), ring.len().min(1)),
+            None => (client, ring.len()),
         };
         let in_version = in_version.filter(|_| affinity.is_none());
-        let mut memory = self.memory();
         let bounds = Bounds { managers, ..self.bounds(&memory, config.account) };
         let set = callable.provisioned.as_ref().map(|(_, hash)| *hash).zip(in_version);
         let known = set.and_then(|(hash, calls)| Some((hash, calls, memory.sets.get(&hash)?)));
         let on_demand = RingArc { start: client, size: 1 };
         let plan = known.map(|(hash, calls, view)| {
+            let on = self.ring_of_set(&rings, view.record());
             let plan = route::plan(calls, Some(&view.set()), on_demand);
-            (hash, plan, plan.surplus.map(|_| view.surplus(&self.ring)))
+            (hash, plan, plan.surplus.map(|_| view.surplus(on)), on)
         });
         let provisioned =
-            plan.as_ref().and_then(|(hash, plan, _)| Some((*hash, plan.provisioned?)));
+            plan.as_ref().and_then(|(hash, plan, ..)| Some((*hash, plan.provisioned?)));
+        let first = plan.as_ref().filter(|_| provisioned.is_some()).map_or(ring, |(.., on)| *on);
         let route = Route { key, start: client, provisioned, bounds };
-        let mut search = Search::begin(now, route, &self.ring, &mut memory.steering);
-        if let Some((_, _, Some(surplus))) = plan {
+        let mut search = Search::begin(now, route, first, &mut memory.steering);
+        if let Some((_, _, Some(surplus), _)) = plan {
             search = search.with_surplus(surplus);
         }
         if memory.steering.size(client) > 1 {
             memory.wide.insert(client, config.account);
         }
         let set = provisioned.map(|(hash, _)| hash);
-        Path { search, set, client, client_cap: bounds.cap() }
+        let (by, client_cap) = (version.v(), bounds.cap());
+        Some(Path {
+            search,
+            rings,
+            by,
+            key,
+            named: Preds::NONE,
+            fallback: Vec::new(),
+            fallen: Preds::NONE,
+            set,
+            client,
+            client_cap,
+        })
+    }
+
+    /// The pool key as the version that decides serves it; None where it is the same.
+    pub(crate) fn profiled(&self, path: &Path, key: &PoolKey) -> Option<PoolKey> {
+        path.rings.get(path.by)?.profiled(key)
+    }
+
+    /// Who may hold environments of the call's key from before the manager that is to
+    /// be asked; each is named once for a call (A3).
+    pub(crate) fn preds(&self, path: &mut Path, manager: ManagerId) -> Vec<handoff::Pred> {
+        let of = self.all_preds(path, manager).without(&path.named);
+        for pred in of.as_slice() {
+            path.named.push(*pred);
+        }
+        let named = |pred: &decide::ring::Pred| {
+            let decide::ring::Pred { manager, tier, askers } = *pred;
+            handoff::Pred { manager, tier, askers }
+        };
+        of.as_slice().iter().map(named).collect()
+    }
+
+    fn all_preds(&self, path: &Path, manager: ManagerId) -> Preds {
+        if path.rings.versions().len() == 1 {
+            return Preds::NONE;
+        }
+        let mut memory = self.memory();
+        let Memory { steering, candidates, .. } = &mut *memory;
+        let size = steering.size(path.client);
+        path.rings.for_arc(path.key, path.client, size, candidates);
+        let own = candidates.members.iter().find(|candidate| candidate.manager == manager);
+        own.map_or(Preds::NONE, |candidate| candidate.preds)
+    }
+
+    /// An owner is out of order: its predecessors are asked plainly, in their order,
+    /// before the search goes on (A3). Says whether there are any.
+    pub(crate) fn fall_back(&self, path: &mut Path, manager: ManagerId) -> bool {
+        let preds = self.all_preds(path, manager).without(&path.fallen);
+        for pred in preds.as_slice() {
+            path.fallen.push(*pred);
+        }
+        path.fallback.extend(preds.as_slice().iter().rev().map(|pred| pred.manager));
+        !path.fallback.is_empty()
     }
 
     /// Whether calls of the version have to be counted before they are routed.
@@ -197,7 +300,11 @@ impl Router {
     pub(crate) fn next(&self, now: Now, path: &mut Path) -> Next {
         let mut memory = self.memory();
         let Memory { steering, dice, .. } = &mut *memory;
-        path.search.next(now, &self.ring, steering, dice)
+        if let Some(manager) = path.fallback.pop() {
+            return Next::Ask { manager, set: search::Set::OnDemand, mode: Mode::ExistingOrNew };
+        }
+        let ring = path.rings.get(path.by).map_or(&self.configured, Version::ring);
+        path.search.next(now, ring, steering, dice)
     }
 
     /// What goes with a question about a client's set (A7).
@@ -229,5 +336,26 @@ impl Router {
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What counts and is bounded per account goes by the newest version that has baked.
+fn newest_active(rings: &Rings) -> Option<&Version> {
+    let active = |version: &&Version| version.record().state == RingState::Active;
+    rings.versions().iter().find(active).or_else(|| rings.newest())
+}
+
+/// The version that serves until one is published.
+fn record_of(configured: &Ring) -> RingRecord {
+    let mut members = Vec::new();
+    configured.members(0, u16::MAX, &mut members);
+    RingRecord {
+        v: configured.version(),
+        fleet: FleetId(1),
+        members,
+        attrs: Attrs::default(),
+        prev: None,
+        key_share: KEY_SHARE_WHOLE,
+        state: RingState::Active,
     }
 }

@@ -7,9 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod follow;
+mod handoff;
 mod owner;
 mod perform;
 mod registers;
+mod rings;
 mod targets;
 mod tenancy;
 mod timer;
@@ -26,6 +28,7 @@ use wire::{
 };
 
 pub type ManagerInbox = Inbox<ManagerCall, ManagerAnswer, ManagerNote>;
+pub type ManagerCaller = Caller<ManagerCall, ManagerAnswer, ManagerNote>;
 pub type WorkerCaller = Caller<WorkerCall, WorkerAnswer, WorkerNote>;
 
 #[derive(Debug)]
@@ -33,11 +36,15 @@ pub struct Settings {
     pub manager: ManagerId,
     pub book: decide::book::Config,
     pub workers: BTreeMap<WorkerId, WorkerCaller>,
+    /// The other managers: keys move between them (A3).
+    pub peers: BTreeMap<ManagerId, ManagerCaller>,
 }
 
 /// Starts the owner task of this manager's book and counter.
 pub fn start(settings: Settings, clock: Clock, tasks: &Tasks, store: Store, inbox: ManagerInbox) {
     let (events, queue) = owner::events();
+    let rings = rings::follow(store.clone(), events.clone(), tasks.clone());
+    tasks.spawn(TaskKind::Role, "manager's view of rings", rings);
     let follow = follow::functions(store, events.clone(), tasks.clone());
     tasks.spawn(TaskKind::Role, "manager's view of functions", follow);
     for (worker, caller) in &settings.workers {

@@ -11,7 +11,8 @@ use decide::{
     },
 };
 use model::{
-    FunctionConfig, KeyHash, LeaseId, ManagerId, Now, PoolKey, Span, VersionId, WorkerId, limits,
+    Attrs, FunctionConfig, KeyHash, LeaseId, ManagerId, Now, PoolKey, RingVersion, Span, VersionId,
+    WorkerId, limits,
 };
 use platform::{Call, Clock, Mail, TaskKind, Tasks, transport::Reply};
 use tokio::sync::mpsc;
@@ -23,8 +24,8 @@ use wire::{
 };
 
 use crate::{
-    ManagerInbox, Settings, WorkerCaller, follow::Fact, registers::Registers, targets::Targets,
-    tenancy::Tenancies, timer::Timer, workers,
+    ManagerCaller, ManagerInbox, Settings, WorkerCaller, follow::Fact, handoff,
+    registers::Registers, targets::Targets, tenancy::Tenancies, timer::Timer, workers,
 };
 
 /// A call waits for an environment no longer than any function may run.
@@ -41,6 +42,8 @@ pub(crate) enum Event {
     /// The way to it is broken: what it hosts cannot be used until it is listed anew.
     WorkerLost(WorkerId),
     Stored(Fact),
+    /// A ring version was published, or was there at the start.
+    Ring(RingVersion, Attrs),
 }
 
 /// Who waits for the answer to a ticket.
@@ -64,6 +67,7 @@ pub(crate) struct Owner {
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) manager: ManagerId,
     pub(crate) workers: BTreeMap<WorkerId, WorkerCaller>,
+    pub(crate) peers: BTreeMap<ManagerId, ManagerCaller>,
     pub(crate) tickets: BTreeMap<Ticket, Asker>,
     /// What a pool's next environment is built from.
     pub(crate) configs: BTreeMap<KeyHash, Arc<FunctionConfig>>,
@@ -94,6 +98,7 @@ impl Owner {
             events,
             manager: settings.manager,
             workers: settings.workers,
+            peers: settings.peers,
             tickets: BTreeMap::new(),
             configs: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -204,8 +209,19 @@ impl Owner {
         admitted: Option<Admitted>,
     ) {
         let Acquire {
-            key, hash, config, may_create, client_cap, client, register, affinity, ..
+            request,
+            key,
+            hash,
+            config,
+            may_create,
+            client_cap,
+            client,
+            register,
+            affinity,
+            by,
+            preds,
         } = acquire;
+        tracing::debug!(%request, ring_v = by.0, preds = preds.len(), may_create, "acquire");
         self.ticket += 1;
         let ticket = Ticket(self.ticket);
         let register = self.registers.meet(client, register);
@@ -213,7 +229,7 @@ impl Owner {
         self.configs.entry(hash).or_insert(config);
         let deadline = self.clock.now() + ACQUIRE_TTL;
         let mode = if may_create { Mode::ExistingOrNew } else { Mode::Existing };
-        let routed = Routed::default();
+        let routed = Routed { by, preds: handoff::preds(&preds) };
         let ask = AcquireInput { ticket, hash, key, mode, deadline, client_cap, routed, affinity };
         self.tell(Input::Acquire(ask));
     }
@@ -238,6 +254,16 @@ impl Owner {
             ManagerNote::Provision { account, function, provisioned } => {
                 self.counter.provision(self.clock.now(), account, &function, provisioned);
             }
+            ManagerNote::Hear { from, word } => {
+                self.tell(Input::Hear { from, word: handoff::heard(word) });
+            }
+            ManagerNote::Owned(hosted) => self.tell(Input::Owned(handoff::moved(hosted))),
+            ManagerNote::Transferred { env, epoch, to } => {
+                self.tell(Input::Transferred { env, epoch, to });
+            }
+            ManagerNote::TransferRefused { env, epoch } => {
+                self.tell(Input::TransferRefused { env, epoch });
+            }
         }
     }
 
@@ -254,6 +280,7 @@ impl Owner {
                 self.tell(Input::WorkerLost { worker });
             }
             Event::Stored(fact) => self.stored(fact),
+            Event::Ring(v, attrs) => self.tell(Input::Ring { v, attrs }),
         }
     }
 

@@ -1,15 +1,21 @@
 //! What the book decided, done: answers to callers, orders to workers. Nothing
 //! here waits, because the owner must not: orders are carried by tasks.
 
-use decide::book::{self, Output, StartId};
-use model::{EnvId, Epoch, KeyHash, PoolKey, WorkerId};
+use decide::{
+    book::{self, Output, StartId},
+    handoff::Word,
+};
+use model::{Epoch, KeyHash, ManagerId, PoolKey, WorkerId};
 use platform::TaskKind;
 use wire::{
-    manager::{Acquired, Denied, Found, Grant, Load, ManagerAnswer},
+    manager::{Acquired, Denied, Found, Grant, Load, ManagerAnswer, ManagerNote},
     worker::{Start, StartFailure, WorkerAnswer, WorkerCall, WorkerNote},
 };
 
-use crate::owner::{Asker, Event, Owner};
+use crate::{
+    handoff,
+    owner::{Asker, Event, Owner},
+};
 
 /// Owners of environments begin to count here; each grant adds one.
 const FIRST_EPOCH: Epoch = Epoch(1);
@@ -23,11 +29,15 @@ impl Owner {
                 }
             }
             Output::Start { start, worker, key } => self.start(start, worker, key),
-            Output::Retire { env, worker, epoch } => self.retire(env, worker, epoch),
+            Output::Retire { env, worker, epoch } => {
+                let from = self.manager;
+                self.order(worker, WorkerNote::Retire { env, epoch, from });
+            }
             Output::Report(report) => self.targets.report(report),
-            // Nobody names predecessors yet.
-            Output::Tell { .. } | Output::Transfer { .. } => {
-                tracing::error!(?output, "a handoff that nobody asked for");
+            Output::Tell { to, word } => self.say(to, word),
+            Output::Transfer { env, worker, epoch, to } => {
+                let from = self.manager;
+                self.order(worker, WorkerNote::Transfer { env, epoch, from, to });
             }
             Output::Fact(fact) => tracing::trace!(?fact, "book"),
         }
@@ -101,12 +111,25 @@ impl Owner {
         });
     }
 
-    fn retire(&mut self, env: EnvId, worker: WorkerId, epoch: Epoch) {
+    fn order(&mut self, worker: WorkerId, note: WorkerNote) {
         let Some(link) = self.workers.get(&worker) else { return };
-        let note = WorkerNote::Retire { env, epoch };
         if let Err(note) = link.try_note(note) {
             let caller = link.clone();
-            self.tasks.spawn(TaskKind::Background, "environment retirement", async move {
+            self.tasks.spawn(TaskKind::Background, "order to a worker", async move {
+                let _ = caller.note(note).await;
+            });
+        }
+    }
+
+    /// What a peer cannot be told is lost: the book waits for no answer for long.
+    fn say(&mut self, to: ManagerId, word: Word) {
+        let Some(link) = self.peers.get(&to) else {
+            return tracing::warn!(%to, "a predecessor or successor is not known here");
+        };
+        let note = ManagerNote::Hear { from: self.manager, word: handoff::said(word) };
+        if let Err(note) = link.try_note(note) {
+            let caller = link.clone();
+            self.tasks.spawn(TaskKind::Background, "word to a manager", async move {
                 let _ = caller.note(note).await;
             });
         }

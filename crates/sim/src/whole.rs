@@ -20,6 +20,7 @@ mod member;
 mod play;
 mod process;
 mod record;
+mod rings;
 mod schedule;
 mod watch;
 mod world;

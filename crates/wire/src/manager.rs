@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use model::{
     AccountId, AffinityAnswer, AffinityAsk, EnvId, Epoch, FrontendId, FunctionConfig, FunctionName,
-    KeyHash, LeaseId, PoolKey, Reason, RequestId, Span, TenantId, VersionId, WorkerId,
+    KeyHash, LeaseId, ManagerId, PoolKey, Reason, RequestId, RingVersion, Span, TenantId,
+    VersionId, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::worker::StartFailure;
+use crate::{
+    handoff::{Pred, Word},
+    worker::{Hosted, StartFailure},
+};
 
 /// To the manager, with an answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -110,6 +114,14 @@ pub enum ManagerNote {
     /// From the provisioning controller: what a function's sets take of its account's
     /// concurrency.
     Provision { account: AccountId, function: FunctionName, provisioned: u32 },
+    /// From another manager, about a handoff.
+    Hear { from: ManagerId, word: Word },
+    /// From the worker: an environment of another manager is this one's now.
+    Owned(Hosted),
+    /// From the worker: the one told here owns it now, and counts from this epoch.
+    Transferred { env: EnvId, epoch: Epoch, to: ManagerId },
+    /// From the worker: it is not free, or its epoch is the one told here.
+    TransferRefused { env: EnvId, epoch: Epoch },
 }
 
 /// What a manager is to hold of a provisioned key. A lower epoch is ignored (I6).
@@ -191,6 +203,10 @@ pub struct Acquire {
     pub register: Option<Register>,
     /// The call wants the environment of its value (A8).
     pub affinity: Option<AffinityAsk>,
+    /// The ring version that decided, and who may hold environments of the key from
+    /// before (A3).
+    pub by: RingVersion,
+    pub preds: Vec<Pred>,
 }
 
 /// An environment lease.

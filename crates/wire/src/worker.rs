@@ -43,7 +43,12 @@ pub enum WorkerAnswer {
 /// To the worker, without an answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum WorkerNote {
-    Retire { env: EnvId, epoch: Epoch },
+    /// From its owner. Who is not is told that it is gone.
+    Retire { env: EnvId, epoch: Epoch, from: ManagerId },
+    /// From its owner: another manager is to be it, where the environment is free and
+    /// no epoch above this one was seen (A3). Grants of this epoch and below are
+    /// refused from then on (I5).
+    Transfer { env: EnvId, epoch: Epoch, from: ManagerId, to: ManagerId },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -26,6 +26,11 @@ impl Tenure {
         ManagerId(self.manager.load(Ordering::Relaxed))
     }
 
+    /// Another owner; what the environment says from now on, it says to that one.
+    pub(crate) fn pass_to(&self, manager: ManagerId) {
+        self.manager.store(manager.0, Ordering::Relaxed);
+    }
+
     pub(crate) fn initialised(&self) {
         self.initialised.store(true, Ordering::Relaxed);
     }

@@ -41,6 +41,8 @@ struct Entry {
     binding: Binding,
     epoch: Epoch,
     tenure: Arc<Tenure>,
+    /// It was told to end: nobody else can have it.
+    retired: bool,
     commands: mpsc::Sender<Command>,
 }
 
@@ -100,16 +102,49 @@ impl Owner {
     }
 
     fn note(&mut self, note: &WorkerNote) {
-        let WorkerNote::Retire { env, epoch } = note;
-        let Some(entry) = self.environments.get(env) else { return };
-        if *epoch >= entry.epoch {
-            let _ = entry.commands.try_send(Command::Retire);
+        match *note {
+            WorkerNote::Retire { env, epoch, from } => self.retire(env, epoch, from),
+            WorkerNote::Transfer { env, epoch, from, to } => self.transfer(env, epoch, from, to),
+        }
+    }
+
+    /// A living environment, where the one that orders owns it. Others hear that it is
+    /// gone: for them it is.
+    fn of(&mut self, env: EnvId, from: ManagerId) -> Option<&mut Entry> {
+        let theirs =
+            |entry: &&mut Entry| entry.tenure.manager() == from && !entry.commands.is_closed();
+        let entry = self.environments.get_mut(&env).filter(theirs);
+        if entry.is_none() {
+            self.host.tell(from, ManagerNote::Gone { env });
+        }
+        entry
+    }
+
+    fn retire(&mut self, env: EnvId, epoch: Epoch, from: ManagerId) {
+        let Some(entry) = self.of(env, from) else { return };
+        if epoch >= entry.epoch {
+            entry.retired |= entry.commands.try_send(Command::Retire).is_ok();
         } else if !entry.tenure.is_busy() {
             // Its manager counts from further back, and has to know before it is
             // obeyed (I5).
-            let note = ManagerNote::Idle { env: *env, epoch: entry.epoch };
-            self.host.tell(entry.tenure.manager(), note);
+            let note = ManagerNote::Idle { env, epoch: entry.epoch };
+            self.host.tell(from, note);
         }
+    }
+
+    /// The change of owner (A3): the word of this host decides who it is (I5).
+    fn transfer(&mut self, env: EnvId, epoch: Epoch, from: ManagerId, to: ManagerId) {
+        let Some(entry) = self.of(env, from) else { return };
+        if entry.tenure.is_busy() || entry.retired || epoch < entry.epoch {
+            let refused = ManagerNote::TransferRefused { env, epoch: entry.epoch };
+            return self.host.tell(from, refused);
+        }
+        let epoch = epoch.next();
+        entry.epoch = epoch;
+        entry.tenure.pass_to(to);
+        let key = Arc::clone(entry.binding.key());
+        self.host.tell(from, ManagerNote::Transferred { env, epoch, to });
+        self.host.tell(to, ManagerNote::Owned(Hosted { env, key, epoch, busy: false }));
     }
 
     fn start(&mut self, start: Start, call: Call<(), WorkerAnswer>) {
@@ -124,6 +159,7 @@ impl Owner {
             binding: Binding::new(Arc::clone(&start.key)),
             epoch: start.epoch,
             tenure: Arc::clone(&tenure),
+            retired: false,
             commands,
         };
         let replaced = self.environments.insert(env, entry);
@@ -168,6 +204,7 @@ impl Owner {
             // Its manager took it for another's, as after losing its book: with the
             // environment ends what it believes (I3).
             tracing::warn!(env = %run.env, "a call of another tenant was refused");
+            entry.retired = true;
             let _ = entry.commands.try_send(Command::Retire);
             return call.reply.send(WorkerAnswer::Refused(Refusal::NoSuchEnvironment));
         }

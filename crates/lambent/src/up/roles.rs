@@ -1,8 +1,6 @@
 //! Wiring: every role in this process, each with its mailbox. This is the whole
 //! graph; nothing else connects one role with another.
 
-use std::collections::BTreeMap;
-
 use anyhow::Context;
 use decide::{book, ring::Ring};
 use frontend::{Credentials, Frontend, Trust};
@@ -16,7 +14,7 @@ use wire::worker::Offer;
 
 use super::{
     install::Installed,
-    links::{Links, WorkerCaller},
+    links::Links,
     members::Role,
     settings::{Auth, Checked, Runtimes},
 };
@@ -90,7 +88,7 @@ pub(super) async fn start(
         started.worker = Some(worker.context("starting the worker")?);
     }
     if let Some((id, inbox)) = mailboxes.manager {
-        let book = manager_settings(id, &ground.clock, links.workers(Role::Manager(id)));
+        let book = manager_settings(id, &ground.clock, links);
         manager::start(book, ground.clock.clone(), &ground.tasks, ground.store.clone(), inbox);
     }
     if let Some(inbox) = mailboxes.control {
@@ -179,16 +177,16 @@ fn worker_settings(id: WorkerId, settings: &Checked, region: &Region) -> worker:
     }
 }
 
-fn manager_settings(
-    manager: ManagerId,
-    clock: &Clock,
-    workers: BTreeMap<WorkerId, WorkerCaller>,
-) -> manager::Settings {
+fn manager_settings(manager: ManagerId, clock: &Clock, links: &Links<'_>) -> manager::Settings {
+    let role = Role::Manager(manager);
+    let mut peers = links.managers(role);
+    peers.remove(&manager);
     let first_lease = clock.wall_ms() << LEASE_BITS;
     manager::Settings {
         manager,
         book: book::Config { first_lease, ..book::Config::default() },
-        workers,
+        workers: links.workers(role),
+        peers,
     }
 }
 

@@ -164,7 +164,9 @@ impl Here<'_> {
         // As the binary counts on from the lives before.
         let first_lease = self.clock.wall_ms() << LEASES_PER_MS_BITS;
         let book = decide::book::Config { first_lease, ..self.land.book };
-        let settings = manager::Settings { manager, book, workers };
+        let mut peers = self.managers(&exchange);
+        peers.remove(&manager);
+        let settings = manager::Settings { manager, book, workers, peers };
         let store = self.land.store.clone();
         manager::start(settings, self.clock.clone(), &self.tasks, store, inbox);
         Ok(())

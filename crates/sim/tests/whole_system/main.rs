@@ -4,6 +4,7 @@
 mod affinity;
 mod apart;
 mod fleet;
+mod rings;
 mod tenants;
 
 use std::{
@@ -301,7 +302,7 @@ fn i3_a_worker_runs_nothing_of_another_tenant() {
     });
 }
 
-fn run_of(env: model::EnvId, epoch: u64) -> Run {
+pub(crate) fn run_of(env: model::EnvId, epoch: u64) -> Run {
     let request = model::RequestId::from_random(u128::from(epoch));
     Run {
         env,

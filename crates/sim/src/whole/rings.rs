@@ -1,0 +1,45 @@
+//! Ring versions of a world, as `control` would publish them, and which manager has
+//! what: keys move from some managers to others.
+
+use model::{Attrs, FleetId, ManagerId, RingRecord, RingState, RingVersion, WorkerId};
+use store::{Transaction, schema};
+use wire::worker::Hosted;
+
+use super::World;
+
+impl World {
+    /// A ring version that serves every key, after the one named.
+    pub async fn publish(&self, v: u64, members: &[u64], prev: Option<u64>) {
+        self.publish_as(RingState::Active, v, members, prev).await;
+    }
+
+    #[expect(clippy::expect_used, reason = "a world whose store fails has no history")]
+    pub async fn publish_as(&self, state: RingState, v: u64, members: &[u64], prev: Option<u64>) {
+        let record = RingRecord {
+            v: RingVersion(v),
+            fleet: FleetId(v),
+            members: members.iter().copied().map(ManagerId).collect(),
+            attrs: Attrs::default(),
+            prev: prev.map(RingVersion),
+            key_share: model::ring::KEY_SHARE_WHOLE,
+            state,
+        };
+        let publish = Transaction::new().put(&schema::ring(record.v), &record);
+        let publish = publish.expect("a ring version can be written");
+        self.land.store.transact(publish).await.expect("the store in memory takes it");
+        self.settle().await;
+    }
+
+    /// Environments in the book of one manager.
+    pub async fn held_by(&self, manager: u64) -> u64 {
+        self.settle().await;
+        let inspected = self.inspect_one(ManagerId(manager)).await;
+        inspected.map_or(0, |seen| seen.environments)
+    }
+
+    /// What the first worker hosts for one manager.
+    pub async fn hosted_by(&self, manager: u64) -> Vec<Hosted> {
+        self.settle().await;
+        self.hosted_for(WorkerId(1), ManagerId(manager)).await.unwrap_or_default()
+    }
+}
