@@ -100,7 +100,7 @@ async fn operate(
     };
     if let Some(asked) = admin::of(&method, path) {
         caller(call)?;
-        return admin::handle(control, asked).await;
+        return admin::handle(control, asked, &body).await;
     }
     if let Some(asked) = extension::of(&method, path) {
         return extend(control, call, &asked, body).await;

@@ -9,7 +9,7 @@ use decide::ring::{
     Rings, VERSIONS_MAX,
     publish::{Facts, Unfit},
 };
-use model::{Attrs, FleetId, ManagerId, RingRecord, RingVersion};
+use model::{Attrs, FleetId, ManagerId, RingRecord, RingState, RingVersion, ring::KEY_SHARE_WHOLE};
 use store::{
     Found, ReadError, RecordError, Store, TransactError, Transaction, limits::PAGE_ENTRIES_MAX,
     schema,
@@ -71,16 +71,23 @@ impl Publisher {
         }
     }
 
-    /// A version of another fleet or of other settings, at its first step.
+    /// A version of another fleet or of other settings, at its first step, or at once
+    /// with the share that is wanted.
     pub async fn deploy(
         &self,
         fleet: FleetId,
         members: Vec<ManagerId>,
         attrs: Attrs,
+        key_share: Option<u16>,
         facts: Facts<'_>,
     ) -> Result<RingRecord, PublishError> {
         let published = self.read().await?;
-        let next = published.rings.successor(fleet, members, attrs);
+        let mut next = published.rings.successor(fleet, members, attrs);
+        if let Some(share) = key_share {
+            let whole = share == KEY_SHARE_WHOLE;
+            next.state = if whole { RingState::Active } else { RingState::Baking };
+            next.key_share = share;
+        }
         self.publish(&published, next, facts).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_api::{ApiError, Exception};
 use bytes::Bytes;
-use model::{FunctionConfig, Region, RequestId, function::Architecture, limits};
+use model::{FunctionConfig, ManagerId, Region, RequestId, function::Architecture, limits};
 use objects::Objects;
 use platform::{Body, Call, Clock, Entropy, Inbox, Mail, TaskKind, Tasks, body::CollectError};
 use store::Store;
@@ -31,12 +31,15 @@ pub struct Settings {
     pub region: Region,
     /// The only one that functions can be made for.
     pub architecture: Architecture,
+    /// Managers that exist: of others no ring can be made.
+    pub managers: Vec<ManagerId>,
 }
 
 pub(crate) struct Control {
     pub(crate) architecture: Architecture,
     pub(crate) catalogue: Catalogue,
     pub(crate) publisher: Publisher,
+    pub(crate) managers: Vec<ManagerId>,
     pub(crate) code: CodeStore,
     pub(crate) links: Links,
     pub(crate) clock: Clock,
@@ -67,6 +70,7 @@ pub fn start(
     let control = Arc::new(Control {
         architecture: settings.architecture,
         publisher: Publisher::new(store.clone()),
+        managers: settings.managers,
         catalogue: Catalogue { region: settings.region, store },
         code,
         links: Links::new(entropy.bytes()),

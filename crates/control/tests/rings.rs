@@ -22,7 +22,7 @@ async fn baking() -> (Stage, Publisher) {
     let publisher = Publisher::new(stage.store.clone());
     publisher.first(MANAGERS[..2].to_vec(), Attrs::default()).await.unwrap();
     let attrs = Attrs { idle_ttl_s: 60, ..Attrs::default() };
-    publisher.deploy(FleetId(2), MANAGERS[2..].to_vec(), attrs, facts(0)).await.unwrap();
+    publisher.deploy(FleetId(2), MANAGERS[2..].to_vec(), attrs, None, facts(0)).await.unwrap();
     (stage, publisher)
 }
 
@@ -91,12 +91,13 @@ async fn rings_outlive_a_restart_and_the_first_is_published_once() {
 async fn a4_5_what_does_not_fit_is_not_published() {
     let (_stage, publisher) = baking().await;
     let attrs = Attrs { spread: 2, per_mgr_cap: 10, ..Attrs::default() };
-    let refused = publisher.deploy(FleetId(3), MANAGERS.to_vec(), attrs, facts(21)).await;
+    let refused = publisher.deploy(FleetId(3), MANAGERS.to_vec(), attrs, None, facts(21)).await;
     let Err(PublishError::Unfit(Unfit::TooSmall { .. })) = refused else {
         panic!("{refused:?}");
     };
     assert_eq!(publisher.rings().await.unwrap().versions().len(), 2, "nothing was written");
-    let record = publisher.deploy(FleetId(3), MANAGERS.to_vec(), attrs, facts(20)).await.unwrap();
+    let record =
+        publisher.deploy(FleetId(3), MANAGERS.to_vec(), attrs, None, facts(20)).await.unwrap();
     assert_eq!((record.v.0, record.state), (3, RingState::Baking));
 }
 
@@ -115,7 +116,8 @@ async fn of_two_publishers_at_once_one_is_told_to_look_again() {
     let stage = Stage::durable();
     let publisher = Publisher::new(stage.store.clone());
     publisher.first(MANAGERS.to_vec(), Attrs::default()).await.unwrap();
-    let deploy = || publisher.deploy(FleetId(2), MANAGERS.to_vec(), Attrs::default(), facts(0));
+    let deploy =
+        || publisher.deploy(FleetId(2), MANAGERS.to_vec(), Attrs::default(), None, facts(0));
     let results = futures_util::future::join_all((0..8).map(|_| deploy())).await;
     let versions: Vec<u64> = results.iter().flatten().map(|record| record.v.0).collect();
     let mut distinct = versions.clone();
@@ -124,4 +126,39 @@ async fn of_two_publishers_at_once_one_is_told_to_look_again() {
     assert_eq!(distinct.len(), versions.len(), "one number twice: {versions:?}");
     let others = results.iter().filter_map(|result| result.as_ref().err());
     assert!(others.into_iter().all(|error| matches!(error, PublishError::Contended)));
+}
+
+#[tokio::test]
+async fn an_operator_replaces_the_fleet_at_once_or_by_a_share() {
+    let (stage, publisher) = baking().await;
+    let asked = json!({"members": [2, 4], "key_share": 10_000, "idle_ttl_s": 30});
+    let shown = stage.post(RINGS, asked).await.expect(200);
+    assert_eq!(column(&shown, "v"), json!([3, 2, 1]));
+    assert_eq!(column(&shown, "state"), json!(["Active", "Retiring", "Retiring"]));
+    assert_eq!(column(&shown, "fleet"), json!([3, 2, 1]));
+    assert_eq!(shown["versions"][0]["members"], json!([2, 4]));
+    // Only a setting, for the first step's share.
+    let shown = stage.post(RINGS, json!({"idle_ttl_s": 20})).await.expect(200);
+    let newest = publisher.rings().await.unwrap().newest().unwrap().record().clone();
+    assert_eq!((newest.v.0, newest.fleet, newest.key_share), (4, FleetId(3), 100));
+    assert_eq!(newest.members, [ManagerId(2), ManagerId(4)]);
+    assert_eq!(shown["versions"][0]["attrs"]["idle_ttl_s"], 20);
+}
+
+#[tokio::test]
+async fn a_deployment_that_makes_no_sense_is_refused() {
+    let (stage, publisher) = baking().await;
+    let cases = [
+        (json!({"members": [9]}), "manager 9 does not exist"),
+        (json!({"members": []}), "at least one manager"),
+        (json!({"key_share": 10_001}), "above the whole"),
+        (json!({"idle_ttl_s": 0}), "idle_ttl_s must be at least 1"),
+    ];
+    for (asked, text) in cases {
+        let refused = stage.post(RINGS, asked).await.refused(409, "ResourceConflictException");
+        assert!(refused.contains(text), "{refused}");
+    }
+    let unknown = stage.post(RINGS, json!({"member": [1]})).await;
+    unknown.refused(400, "InvalidRequestContentException");
+    assert_eq!(publisher.rings().await.unwrap().versions().len(), 2, "nothing was written");
 }

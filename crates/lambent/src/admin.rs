@@ -10,6 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   lambent admin rings
   lambent admin rings --svg ring.svg
+  lambent admin rings deploy --managers 4,5,6
   lambent admin rings back
   lambent admin authority create ./authority
   lambent admin authority issue ./authority --roles manager-2,worker-2 --to ./host-2";

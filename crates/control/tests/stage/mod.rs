@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use control::Settings;
-use model::{AccountId, Region, RequestId, function::Architecture};
+use model::{AccountId, ManagerId, Region, RequestId, function::Architecture};
 use objects::Objects;
 use platform::{Body, Clock, Entropy, Tasks, tasks::Stop, transport};
 use serde_json::{Value, json};
@@ -61,6 +61,7 @@ impl Stage {
         let settings = Settings {
             region: Region::parse("us-east-1").unwrap(),
             architecture: Architecture::X86_64,
+            managers: (1..=4).map(ManagerId).collect(),
         };
         let clock = Clock::simulated(NOW_MS);
         let entropy = Entropy::seeded(seed);

@@ -1,5 +1,5 @@
 //! `lambent admin rings`: the published ring versions as a table, as JSON, and as a
-//! picture of the newest one; a bake is taken a step further, or back.
+//! picture of the newest one; another version is deployed, taken a step further, or back.
 
 mod picture;
 
@@ -8,20 +8,33 @@ use std::path::PathBuf;
 use anyhow::Context;
 use http::Method;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::{
     client::{self, reach::Reach},
-    failure::Exit,
+    failure::{Exit, Failure},
     print,
 };
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  lambent admin rings\n  lambent admin rings --json\n  \
-                        lambent admin rings --svg ring.svg\n  lambent admin rings step")]
+                        lambent admin rings --svg ring.svg\n  \
+                        lambent admin rings deploy --managers 4,5,6\n  \
+                        lambent admin rings step")]
 pub(crate) struct Rings {
     /// What to do; without it the versions are shown as they are.
     #[arg(value_enum)]
-    step: Option<Step>,
+    change: Option<Change>,
+    /// deploy: the managers of the new version; without it those of the newest one.
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    managers: Option<Vec<u64>>,
+    /// deploy: percent of the keys that the new version serves at once; without it the
+    /// first step of a bake.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u16).range(1..=100))]
+    share: Option<u16>,
+    /// deploy: after how many seconds without a call an environment is let go.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    idle: Option<u32>,
     /// Print one JSON value, as the operators' API gives it.
     #[arg(long)]
     json: bool,
@@ -32,8 +45,10 @@ pub(crate) struct Rings {
     reach: Reach,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Step {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Change {
+    /// Another version, of other managers or with other settings.
+    Deploy,
     /// The newest version serves the next larger share of the keys.
     Step,
     /// The managers and settings before the newest version serve all keys again.
@@ -84,13 +99,15 @@ struct Share {
 
 impl Rings {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
-        let (method, target) = match self.step {
+        let body = self.deployment()?;
+        let (method, target) = match self.change {
             None => (Method::GET, "/admin/rings"),
-            Some(Step::Step) => (Method::POST, "/admin/rings/step"),
-            Some(Step::Back) => (Method::POST, "/admin/rings/back"),
+            Some(Change::Deploy) => (Method::POST, "/admin/rings"),
+            Some(Change::Step) => (Method::POST, "/admin/rings/step"),
+            Some(Change::Back) => (Method::POST, "/admin/rings/back"),
         };
         let doing = "asking for the ring versions";
-        let asked = async { self.reach.client()?.admin(method, target, doing).await };
+        let asked = async { self.reach.client()?.admin(method, target, body, doing).await };
         let shown: Shown = client::block_on(asked)?;
         if self.json {
             print::json(&shown)?;
@@ -105,6 +122,26 @@ impl Rings {
             std::fs::write(file, drawn).with_context(|| format!("writing {}", file.display()))?;
         }
         Ok(Exit::Success)
+    }
+
+    fn deployment(&self) -> anyhow::Result<Option<Value>> {
+        let nothing = self.managers.is_none() && self.share.is_none() && self.idle.is_none();
+        match self.change {
+            Some(Change::Deploy) if self.managers.is_none() && self.idle.is_none() => {
+                let todo = "name --managers or --idle: a version has to differ in something";
+                Err(Failure::usage("nothing is to be deployed", todo).into())
+            }
+            Some(Change::Deploy) => Ok(Some(json!({
+                "members": self.managers,
+                "idle_ttl_s": self.idle,
+                "key_share": self.share.map(|percent| percent * 100),
+            }))),
+            None | Some(Change::Step | Change::Back) if nothing => Ok(None),
+            None | Some(Change::Step | Change::Back) => {
+                let todo = "use `lambent admin rings deploy`";
+                Err(Failure::usage("only a deployment has managers and settings", todo).into())
+            }
+        }
     }
 }
 

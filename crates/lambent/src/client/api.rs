@@ -174,9 +174,15 @@ impl Client {
         &mut self,
         method: Method,
         target: &str,
+        body: Option<Value>,
         doing: &str,
     ) -> anyhow::Result<T> {
-        read(doing, &self.ask(Ask::new(method, target)).await?)
+        let ask = Ask::new(method, target);
+        let ask = match body {
+            Some(body) => as_json(ask.body(serde_json::to_vec(&body)?)),
+            None => ask,
+        };
+        read(doing, &self.ask(ask).await?)
     }
 
     pub(crate) async fn logs(&mut self, name: &str, after: u64) -> anyhow::Result<LogPage> {

@@ -97,7 +97,7 @@ pub(super) async fn start(
         let published = publisher.first(managers, Attrs::default()).await;
         published.context("publishing the first ring")?;
         control::start(
-            control::Settings { region: region.clone(), architecture: ARCHITECTURE },
+            control_settings(settings, region),
             ground.clock.clone(),
             ground.entropy.clone(),
             &ground.tasks,
@@ -175,6 +175,11 @@ fn worker_settings(id: WorkerId, settings: &Checked, region: &Region) -> worker:
         },
         offer: offer(settings),
     }
+}
+
+fn control_settings(settings: &Checked, region: &Region) -> control::Settings {
+    let managers = settings.members.managers().collect();
+    control::Settings { region: region.clone(), architecture: ARCHITECTURE, managers }
 }
 
 fn manager_settings(manager: ManagerId, clock: &Clock, links: &Links<'_>) -> manager::Settings {
