@@ -69,6 +69,7 @@ async fn ask(manager: ManagerId, caller: ManagerCaller, clock: Clock, events: mp
                 | ManagerAnswer::Denied(_)
                 | ManagerAnswer::Acquired(_)
                 | ManagerAnswer::Entered(..)
+                | ManagerAnswer::Lent(_)
                 | ManagerAnswer::InFlight(_)
                 | ManagerAnswer::Inspection(_),
             )

@@ -56,7 +56,7 @@ impl Region {
             now: Now(1),
             limit,
             counter: Counter::new(limits, TTL),
-            frontends: (0..frontends).map(|_| Allowances::new(TTL)).collect(),
+            frontends: (0..frontends).map(|_| Allowances::new(TTL, 1)).collect(),
             calls: vec![BinaryHeap::new(); frontends],
             opened: vec![0; frontends],
             beats: (0..frontends).map(|_| Now(dice.below(BEAT.0))).collect(),
@@ -272,12 +272,12 @@ fn without_the_counter_a_frontend_runs_its_share_and_no_more() {
 
 #[test]
 fn without_an_answer_an_exact_account_fails_open_to_its_share_as_well() {
-    let mut allowances = Allowances::new(TTL);
+    let mut allowances = Allowances::new(TTL, 4);
     let admit = |allowances: &mut Allowances| allowances.admit(Now(1), account(), &function());
     assert_eq!(admit(&mut allowances), Admission::Exact);
-    allowances.unanswered(Now(1), account());
+    allowances.unanswered(Now(1), account(), 2_000);
     let admitted = (0..5_000).filter(|_| admit(&mut allowances) == Admission::Yes(Basis::Open));
-    assert_eq!(admitted.count(), 1_000, "the default limit, of a frontend that knows no other");
+    assert_eq!(admitted.count(), 500, "one of four frontends, though the counter told nothing");
 }
 
 #[test]

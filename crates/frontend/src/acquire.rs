@@ -22,6 +22,7 @@ use wire::worker::StartFailure;
 use crate::{
     Gate,
     admit::{self, Slot},
+    allowance,
     refusal::Refusal,
     route::{Path, Told},
     view::Callable,
@@ -79,11 +80,15 @@ pub(crate) async fn acquire(
     let Wanted { callable, tenant, .. } = wanted;
     let (_, hash) = callable.pool(tenant);
     let mut slot = slot;
+    let may_allow = allowance::may(gate, wanted);
+    if slot.is_none() && may_allow {
+        slot = allowance::admit(gate, wanted).await?;
+    }
     if slot.is_none() && gate.router.has_set(callable) {
         // How many calls of the version run decides which environments serve it.
         slot = Some(admit(gate, wanted).await?);
     }
-    let in_version = slot.as_ref().map(|slot| slot.admitted.in_version);
+    let in_version = slot.as_ref().and_then(Slot::in_version);
     let path = gate.router.begin(gate.clock.now(), wanted, hash, in_version);
     let mut path = path.ok_or_else(|| Refusal::internal("no ring version serves the function"))?;
     loop {
@@ -100,6 +105,8 @@ pub(crate) async fn acquire(
             Some(held) => held,
             None => match enter(gate, wanted, manager, &question).await? {
                 Entered::Admitted(held) => held,
+                Entered::Unreachable if may_allow => allowance::without_counter(gate, wanted)?,
+                Entered::Unreachable => return Err(no_manager()),
                 Entered::Both(held, acquired) => {
                     match conclude(gate, &mut path, asked, acquired)? {
                         Some(lease) => return Ok(Entry { slot: held, lease }),
@@ -121,6 +128,7 @@ pub(crate) async fn acquire(
                 ManagerAnswer::Admitted(_)
                 | ManagerAnswer::Denied(_)
                 | ManagerAnswer::Entered(..)
+                | ManagerAnswer::Lent(_)
                 | ManagerAnswer::InFlight(_)
                 | ManagerAnswer::Inspection(_)
                 | ManagerAnswer::Targets(_),
@@ -187,6 +195,7 @@ async fn admit(gate: &Arc<Gate>, wanted: Wanted<'_>) -> Result<Slot, Refusal> {
     let admission = ManagerCall::Admit(admit::question(gate, request, callable, tenant));
     match admitted(gate, callable, counter, ask(gate, counter, admission).await)? {
         Entered::Admitted(slot) | Entered::Both(slot, _) => Ok(slot),
+        Entered::Unreachable => Err(no_manager()),
     }
 }
 
@@ -198,6 +207,12 @@ fn counter(gate: &Gate, callable: &Callable) -> Result<ManagerId, Refusal> {
 enum Entered {
     Admitted(Slot),
     Both(Slot, Acquired),
+    /// The counter's manager.
+    Unreachable,
+}
+
+fn no_manager() -> Refusal {
+    Refusal::Throttled { reason: Reason::NoManager, retry_after: Span::secs(1) }
 }
 
 /// The concurrency lease; with the acquire in the same message, where one manager
@@ -240,13 +255,12 @@ fn admitted(
         }
         Ok(
             ManagerAnswer::Acquired(_)
+            | ManagerAnswer::Lent(_)
             | ManagerAnswer::InFlight(_)
             | ManagerAnswer::Inspection(_)
             | ManagerAnswer::Targets(_),
         ) => Err(Refusal::internal("the counter answered something else")),
-        Err(Unreachable(_)) => {
-            Err(Refusal::Throttled { reason: Reason::NoManager, retry_after: Span::secs(1) })
-        }
+        Err(Unreachable(_)) => Ok(Entered::Unreachable),
     }
 }
 
@@ -342,6 +356,7 @@ fn return_all(gate: &Arc<Gate>, manager: ManagerId, answer: ManagerAnswer) {
         ManagerAnswer::Acquired(acquired) => (None, Some(acquired)),
         ManagerAnswer::Entered(admitted, acquired) => (Some(admitted), Some(acquired)),
         ManagerAnswer::Denied(_)
+        | ManagerAnswer::Lent(_)
         | ManagerAnswer::InFlight(_)
         | ManagerAnswer::Inspection(_)
         | ManagerAnswer::Targets(_) => (None, None),

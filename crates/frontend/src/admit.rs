@@ -1,26 +1,45 @@
-//! A concurrency lease from the account's counter, or the one reason against it.
-//! The lease is a debt: it goes back however the call ends.
+//! What a call holds of its account's concurrency: a lease from the counter, or one of
+//! the slots that this frontend may fill by itself. It is a debt: it goes back however
+//! the call ends.
 
 use std::sync::Arc;
 
-use model::{ManagerId, RequestId, TenantId};
+use model::{AccountId, ManagerId, RequestId, TenantId};
 use platform::TaskKind;
 use wire::manager::{Admit, Admitted, ManagerNote};
 
 use crate::{Gate, view::Callable};
 
-/// A concurrency lease. Returned when dropped.
+/// Room for one call. Returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     gate: Arc<Gate>,
-    /// Whose counter gave it.
-    counter: ManagerId,
-    pub(crate) admitted: Admitted,
+    held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    /// A concurrency lease, and whose counter gave it.
+    Counted(ManagerId, Admitted),
+    /// Of what this frontend may admit alone.
+    Allowed(AccountId),
 }
 
 impl Slot {
     pub(crate) fn new(gate: &Arc<Gate>, counter: ManagerId, admitted: Admitted) -> Slot {
-        Slot { gate: Arc::clone(gate), counter, admitted }
+        Slot { gate: Arc::clone(gate), held: Held::Counted(counter, admitted) }
+    }
+
+    pub(crate) fn allowed(gate: &Arc<Gate>, account: AccountId) -> Slot {
+        Slot { gate: Arc::clone(gate), held: Held::Allowed(account) }
+    }
+
+    /// Calls of the version in flight, this one included, where the counter has said.
+    pub(crate) fn in_version(&self) -> Option<u32> {
+        match &self.held {
+            Held::Counted(_, admitted) => Some(admitted.in_version),
+            Held::Allowed(_) => None,
+        }
     }
 }
 
@@ -44,8 +63,13 @@ pub(crate) fn question(
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let note = ManagerNote::Return { lease: self.admitted.lease };
-        give_back(&self.gate, self.counter, note, "lease return");
+        match self.held {
+            Held::Counted(counter, admitted) => {
+                let note = ManagerNote::Return { lease: admitted.lease };
+                give_back(&self.gate, counter, note, "lease return");
+            }
+            Held::Allowed(account) => self.gate.allowances.ended(account),
+        }
     }
 }
 

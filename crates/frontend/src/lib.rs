@@ -4,11 +4,14 @@
 //! The wall: it knows not how environments are made, and holds nothing durable.
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod acquire;
 mod admit;
 mod affinity;
+mod allowance;
 mod authenticate;
 mod control;
+mod exact;
 mod head;
 mod heartbeat;
 mod http;
@@ -86,7 +89,9 @@ pub(crate) struct Gate {
     entropy: Entropy,
     tasks: Tasks,
     view: view::View,
+    exact: Arc<exact::Exact>,
     router: route::Router,
+    allowances: allowance::Allowed,
     managers: BTreeMap<ManagerId, ManagerCaller>,
     workers: BTreeMap<WorkerId, WorkerCaller>,
     control: ControlCaller,
@@ -104,7 +109,8 @@ impl Frontend {
     pub fn start(settings: Settings, ground: Ground) -> Frontend {
         let Settings { frontend, frontends, region, trust } = settings;
         let Ground { clock, entropy, tasks, store, ring, managers, workers, control } = ground;
-        let view = view::View::new(region.clone());
+        let exact = Arc::new(exact::Exact::default());
+        let view = view::View::new(region.clone(), Arc::clone(&exact));
         let follow = view.clone().follow(store.clone(), tasks.clone());
         tasks.spawn(TaskKind::Role, "frontend's view of functions", follow);
         let trust = authenticate::Checker::new(trust, &region);
@@ -117,6 +123,8 @@ impl Frontend {
             entropy,
             tasks: tasks.clone(),
             view,
+            exact,
+            allowances: allowance::Allowed::new(frontends.len()),
             router: route::Router::new(frontend, frontends, ring, entropy_seed),
             managers,
             workers,
@@ -125,8 +133,10 @@ impl Frontend {
         });
         let rings = rings::follow(Arc::clone(&gate), store.clone());
         tasks.spawn(TaskKind::Role, "frontend's view of rings", rings);
-        let sets = provisioned::follow(Arc::clone(&gate), store);
+        let sets = provisioned::follow(Arc::clone(&gate), store.clone());
         tasks.spawn(TaskKind::Role, "frontend's view of provisioned sets", sets);
+        let accounts = accounts::follow(Arc::clone(&gate), store);
+        tasks.spawn(TaskKind::Role, "frontend's view of accounts", accounts);
         tasks.spawn(TaskKind::Role, "heartbeat", heartbeat::beat(Arc::clone(&gate)));
         tasks.spawn(TaskKind::Role, "width of sets", shrink::watch(Arc::clone(&gate)));
         Frontend { gate }

@@ -24,6 +24,7 @@ pub(crate) async fn follow(gate: Arc<Gate>, store: Store) {
                 let kept: BTreeSet<KeyHash> =
                     changes.filter_map(|(key, value)| apply(&gate, key, value)).collect();
                 gate.router.keep_sets(&kept);
+                gate.exact.keep_sets(&kept);
             }
             Ok(Followed::Commit(commit)) => {
                 for change in commit.changes {
@@ -41,13 +42,17 @@ pub(crate) async fn follow(gate: Arc<Gate>, store: Store) {
 
 /// The pool that the record is about, where it is one of a set that exists.
 fn apply(gate: &Gate, key: &store::Key, value: Option<&[u8]>) -> Option<KeyHash> {
-    let Some(Place::ProvisionedSet(_, _, _, hash)) = Place::of(key) else { return None };
+    let Some(Place::ProvisionedSet(account, name, _, hash)) = Place::of(key) else { return None };
     let Some(value) = value else {
         gate.router.forget_set(hash);
+        gate.exact.forget_set(hash);
         return None;
     };
     match record::decode::<ProvisionedSet>(value) {
-        Ok(set) => gate.router.learn_set(hash, set_record(&set)),
+        Ok(set) => {
+            gate.exact.learn_set((account, name), hash);
+            gate.router.learn_set(hash, set_record(&set));
+        }
         Err(error) => tracing::error!(key = key.as_str(), %error, "a record is unreadable"),
     }
     Some(hash)

@@ -42,6 +42,7 @@ async fn load(gate: &Gate, manager: ManagerId, set: &WideSet) -> Option<u32> {
         | ManagerAnswer::Denied(_)
         | ManagerAnswer::Acquired(_)
         | ManagerAnswer::Entered(..)
+        | ManagerAnswer::Lent(_)
         | ManagerAnswer::Inspection(_)
         | ManagerAnswer::Targets(_) => None,
     }

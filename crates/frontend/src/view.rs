@@ -19,6 +19,8 @@ use store::{
     schema::{self, Place},
 };
 
+use crate::exact::Exact;
+
 /// One immutable version, ready to be called.
 #[derive(Debug)]
 pub(crate) struct Callable {
@@ -46,7 +48,12 @@ impl Callable {
 }
 
 type Affinities = HashMap<(AccountId, FunctionName), Affinity>;
+
 impl Callable {
+    pub(crate) fn function(&self) -> (AccountId, FunctionName) {
+        (self.config.account, self.config.name.clone())
+    }
+
     /// The pool of its provisioned environments; the on-demand one where it has none.
     pub(crate) fn provisioned_pool(&self, tenant: Option<&TenantId>) -> (Arc<PoolKey>, KeyHash) {
         let Some((key, hash)) = &self.provisioned else { return self.pool(tenant) };
@@ -72,11 +79,12 @@ pub(crate) struct View {
     functions: Arc<RwLock<Versions>>,
     /// Of functions that have one.
     affinities: Arc<RwLock<Affinities>>,
+    exact: Arc<Exact>,
 }
 
 impl View {
-    pub(crate) fn new(region: Region) -> View {
-        View { region, functions: Arc::default(), affinities: Arc::default() }
+    pub(crate) fn new(region: Region, exact: Arc<Exact>) -> View {
+        View { region, functions: Arc::default(), affinities: Arc::default(), exact }
     }
 
     pub(crate) fn find(
@@ -99,7 +107,7 @@ impl View {
         loop {
             match follow.next().await {
                 Ok(Followed::All(all)) => {
-                    let fresh = View::new(self.region.clone());
+                    let fresh = View::new(self.region.clone(), Arc::default());
                     for entry in all {
                         fresh.apply(&entry.key, Some(&entry.value));
                     }
@@ -122,6 +130,7 @@ impl View {
     fn become_like(&self, fresh: &View) {
         *write(&self.functions) = std::mem::take(&mut *write(&fresh.functions));
         *write(&self.affinities) = std::mem::take(&mut *write(&fresh.affinities));
+        self.exact.reserve_only(&fresh.exact);
     }
 
     fn apply(&self, key: &store::Key, value: Option<&[u8]>) {
@@ -172,6 +181,7 @@ impl View {
                 return tracing::error!(key = key.as_str(), %error, "a record is unreadable");
             }
         };
+        self.exact.reserve(&function, settings.reserved.is_some());
         let mut affinities = write(&self.affinities);
         match settings.affinity {
             Some(affinity) => affinities.insert(function, affinity),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use model::{AccountId, FunctionConfig, FunctionName, function::FunctionSettings};
 use platform::{Tasks, tasks::Stop};
 use store::{
-    Followed, Store, record,
+    AccountLimits, Follow, Followed, Store, record,
     schema::{self, Place},
 };
 use tokio::sync::mpsc;
@@ -20,11 +20,21 @@ pub(crate) enum Fact {
     Head(Box<FunctionConfig>),
     HeadDeleted(AccountId, FunctionName),
     Settings(AccountId, FunctionName, FunctionSettings),
+    /// The defaults, where nothing is stored.
+    Limits(AccountId, AccountLimits),
 }
 
 /// Follows all functions until the store closes.
 pub(crate) async fn functions(store: Store, events: mpsc::Sender<Event>, tasks: Tasks) {
-    let mut follow = store.follow(schema::functions());
+    forward(store.follow(schema::functions()), events, tasks).await;
+}
+
+/// Follows the limits of all accounts until the store closes.
+pub(crate) async fn accounts(store: Store, events: mpsc::Sender<Event>, tasks: Tasks) {
+    forward(store.follow(schema::accounts().prefix().clone()), events, tasks).await;
+}
+
+async fn forward(mut follow: Follow, events: mpsc::Sender<Event>, tasks: Tasks) {
     let mut known = BTreeSet::new();
     loop {
         let changes: Vec<_> = match follow.next().await {
@@ -40,7 +50,7 @@ pub(crate) async fn functions(store: Store, events: mpsc::Sender<Event>, tasks: 
             }
             Err(error) => {
                 tracing::error!(%error, "limits can no longer be followed");
-                return tasks.stop(Stop::Failed { task: "manager's view of functions" });
+                return tasks.stop(Stop::Failed { task: "manager's view of limits" });
             }
         };
         for (key, value) in changes {
@@ -75,12 +85,15 @@ fn fact(key: &store::Key, value: Option<&[u8]>) -> Result<Option<Fact>, store::R
         (Some(Place::FunctionSettings(account, name)), None) => {
             Some(Fact::Settings(account, name, FunctionSettings::default()))
         }
+        (Some(Place::AccountLimits(account)), value) => {
+            let limits = value.map(record::decode::<AccountLimits>).transpose()?;
+            Some(Fact::Limits(account, limits.unwrap_or_default()))
+        }
         (
             Some(
                 Place::FunctionVersion(..)
                 | Place::Installation
                 | Place::Credential(_)
-                | Place::AccountLimits(_)
                 | Place::ProvisionedConfig(..)
                 | Place::ProvisionedSet(..)
                 | Place::Ring(_)

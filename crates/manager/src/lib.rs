@@ -8,6 +8,7 @@
 
 mod follow;
 mod handoff;
+mod lend;
 mod owner;
 mod perform;
 mod registers;
@@ -45,6 +46,8 @@ pub fn start(settings: Settings, clock: Clock, tasks: &Tasks, store: Store, inbo
     let (events, queue) = owner::events();
     let rings = rings::follow(store.clone(), events.clone(), tasks.clone());
     tasks.spawn(TaskKind::Role, "manager's view of rings", rings);
+    let accounts = follow::accounts(store.clone(), events.clone(), tasks.clone());
+    tasks.spawn(TaskKind::Role, "manager's view of accounts", accounts);
     let follow = follow::functions(store, events.clone(), tasks.clone());
     tasks.spawn(TaskKind::Role, "manager's view of functions", follow);
     for (worker, caller) in &settings.workers {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use decide::{
-    admit::{Ask, Counter},
+    admit::{AccountLimits, Ask, Counter},
     book::{
         Acquire as AcquireInput, Book, Input, Mode, Outcome, Outputs, Routed, StartId, Ticket,
         Whose,
@@ -76,6 +76,8 @@ pub(crate) struct Owner {
     /// Given to callers that were gone already.
     pub(crate) unused: Vec<(Option<LeaseId>, Option<Admitted>)>,
     pub(crate) starts: u64,
+    /// Calls that the counter was asked about, one by one.
+    counted: u64,
     pub(crate) counter: Counter,
     pub(crate) tenancies: Tenancies,
     pub(crate) targets: Targets,
@@ -104,6 +106,7 @@ impl Owner {
             failures: BTreeMap::new(),
             unused: Vec::new(),
             starts: 0,
+            counted: 0,
             counter: Counter::default(),
             tenancies: Tenancies::default(),
             targets: Targets::new(settings.book.first_lease),
@@ -176,6 +179,9 @@ impl Owner {
                 Ok(admitted) => self.acquire(acquire, reply, Some(admitted)),
                 Err(denied) => reply.send(ManagerAnswer::Denied(denied)),
             },
+            ManagerCall::Borrow(holder, ask) => {
+                reply.send(ManagerAnswer::Lent(self.lend(holder, ask)));
+            }
             ManagerCall::InFlight { account } => {
                 reply.send(ManagerAnswer::InFlight(self.book.client_calls(account)));
             }
@@ -192,6 +198,7 @@ impl Owner {
             tenant: admit.tenant.as_ref(),
             holder: admit.holder,
         };
+        self.counted += 1;
         match self.counter.take(self.clock.now(), &ask) {
             Ok(decide::admit::Admitted { lease, in_version, limit_max, .. }) => {
                 Ok(Admitted { lease, in_version, limit_max })
@@ -341,6 +348,10 @@ impl Owner {
                 self.forget_tenancy(account, &function);
                 self.tell(Input::Retire(Whose { account, function, version: None, keep: None }));
             }
+            Fact::Limits(account, store::AccountLimits { concurrency }) => {
+                let limits = AccountLimits { concurrency, ..AccountLimits::default() };
+                self.counter.set_limits(self.clock.now(), account, limits);
+            }
             Fact::Settings(account, function, settings) => {
                 let now = self.clock.now();
                 let reserved = settings.reserved;
@@ -368,6 +379,8 @@ impl Owner {
         let idle = self.book.pools().map(|(_, load)| u64::from(load.idle)).sum();
         Inspection {
             in_flight: self.counter.leases() as u64,
+            counted: self.counted,
+            lent: self.counter.lent_slots(),
             environments: self.book.environments() as u64,
             idle,
             leases_granted: counts.granted,

@@ -23,6 +23,8 @@ pub enum ManagerCall {
     /// Both in one message, where the manager of the account's counter is also the
     /// first to be asked for an environment.
     Enter(Admit, Acquire),
+    /// Slots of a large account in blocks, so that most calls need no question.
+    Borrow(FrontendId, BlockAsk),
     /// Calls of an account that this manager holds, for the home of its set (A6).
     InFlight {
         account: AccountId,
@@ -41,6 +43,8 @@ pub enum ManagerAnswer {
     Acquired(Acquired),
     /// Admitted, and what came of the acquire.
     Entered(Admitted, Acquired),
+    /// Absent where a later question of the frontend was answered before.
+    Lent(Option<Lent>),
     InFlight(u32),
     Inspection(Inspection),
     Targets(TargetsHeld),
@@ -53,6 +57,33 @@ pub struct Admitted {
     pub in_version: u32,
     /// The most that the account, or the function's reservation, may have in flight.
     pub limit_max: u32,
+}
+
+/// What a frontend holds of an account, and how many slots more it wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockAsk {
+    pub account: AccountId,
+    /// Grows with every question of the frontend about the account.
+    pub seq: u64,
+    pub held: u32,
+    pub want: u32,
+}
+
+/// What a frontend has of an account from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lent {
+    pub account: AccountId,
+    /// Of the question that it answers.
+    pub seq: u64,
+    /// Slots, those it held included.
+    pub slots: u32,
+    /// Slots that are lent at a time; absent where the account is counted exactly.
+    pub block: Option<u32>,
+    /// Somebody got less than it wanted.
+    pub pressed: bool,
+    /// What the account may have in flight, and the frontends that share it.
+    pub limit: u32,
+    pub frontends: u32,
 }
 
 /// How an acquire was answered.
@@ -232,6 +263,10 @@ pub struct Denied {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspection {
     pub in_flight: u64,
+    /// Calls that the counter was asked about, one by one.
+    pub counted: u64,
+    /// Slots that frontends have borrowed.
+    pub lent: u64,
     pub environments: u64,
     pub idle: u64,
     pub leases_granted: u64,

@@ -72,6 +72,7 @@ struct Allowance {
     /// None: counted exactly.
     block: Option<u32>,
     limit: u32,
+    fleet: u32,
     frontends: u32,
     seq: u64,
     /// When the question that waits for its answer was put first.
@@ -93,22 +94,25 @@ struct Allowance {
 pub struct Allowances {
     accounts: BTreeMap<AccountId, Allowance>,
     ttl: Span,
+    /// Frontends of the region, whether the counter knows of them or not.
+    fleet: u32,
 }
 
 impl Default for Allowances {
     fn default() -> Allowances {
-        Allowances::new(limits::CONCURRENCY_LEASE_TTL)
+        Allowances::new(limits::CONCURRENCY_LEASE_TTL, 1)
     }
 }
 
 impl Allowances {
-    /// `ttl`: the counter takes blocks back that were not renewed for so long.
-    pub fn new(ttl: Span) -> Allowances {
-        Allowances { accounts: BTreeMap::new(), ttl }
+    /// `ttl`: the counter takes blocks back that were not renewed for so long. `fleet`:
+    /// frontends that there are; the counter knows only those that borrow.
+    pub fn new(ttl: Span, fleet: u32) -> Allowances {
+        Allowances { accounts: BTreeMap::new(), ttl, fleet }
     }
 
     pub fn admit(&mut self, now: Now, account: AccountId, function: &FunctionName) -> Admission {
-        let allowance = self.accounts.entry(account).or_insert_with(|| Allowance::new(now));
+        let allowance = self.of(now, account);
         allowance.lapse(now);
         if allowance.block.is_none() && !allowance.silent(now) {
             allowance.exact += 1;
@@ -127,9 +131,11 @@ impl Allowances {
         }
     }
 
-    /// The counter did not answer a call that was to be counted exactly.
-    pub fn unanswered(&mut self, now: Now, account: AccountId) {
-        let allowance = self.accounts.entry(account).or_insert_with(|| Allowance::new(now));
+    /// The counter did not answer a call that was to be counted exactly. `limit`: what
+    /// the account may have in flight.
+    pub fn unanswered(&mut self, now: Now, account: AccountId, limit: u32) {
+        let allowance = self.of(now, account);
+        allowance.limit = limit;
         allowance.asked_at.get_or_insert(now);
         allowance.unanswered = true;
     }
@@ -155,6 +161,11 @@ impl Allowances {
         }
     }
 
+    fn of(&mut self, now: Now, account: AccountId) -> &mut Allowance {
+        let fleet = self.fleet;
+        self.accounts.entry(account).or_insert_with(|| Allowance::new(now, fleet))
+    }
+
     /// Slots held and calls admitted here, by account.
     pub fn held(&self, account: AccountId) -> (u32, u32) {
         let of = |a: &Allowance| (a.slots, a.running());
@@ -163,7 +174,7 @@ impl Allowances {
 }
 
 impl Allowance {
-    fn new(now: Now) -> Allowance {
+    fn new(now: Now, fleet: u32) -> Allowance {
         Allowance {
             slots: 0,
             lent_running: 0,
@@ -174,7 +185,8 @@ impl Allowance {
             beaten_at: now,
             block: None,
             limit: limits::ACCOUNT_CONCURRENCY_DEFAULT,
-            frontends: 1,
+            fleet,
+            frontends: fleet,
             seq: 0,
             asked_at: None,
             unanswered: false,
@@ -236,7 +248,7 @@ impl Allowance {
 
     /// What this frontend may run while nobody counts: never without a limit.
     fn share(&self) -> u32 {
-        (self.limit / self.frontends.max(1)).max(1)
+        (self.limit / self.frontends.max(self.fleet).max(1)).max(1)
     }
 
     /// Takes a token of the function's rate; else how long until there is one.

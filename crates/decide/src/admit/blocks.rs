@@ -146,6 +146,12 @@ impl Counter {
         loans.map(|loan| loan.slots).sum()
     }
 
+    /// The same, of all accounts.
+    pub fn lent_slots(&self) -> u64 {
+        let loans = self.loans.borrowers.values().flat_map(|borrower| borrower.loans.values());
+        loans.map(|loan| u64::from(loan.slots)).sum()
+    }
+
     pub(super) fn expire_loans(&mut self, now: Now) -> usize {
         let back = self.loans.expire(now);
         for (account, slots) in &back {

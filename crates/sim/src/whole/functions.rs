@@ -76,6 +76,16 @@ impl World {
         self.settle().await;
     }
 
+    /// What the account may have in flight.
+    #[expect(clippy::expect_used, reason = "a world whose store fails has no history")]
+    pub async fn limit(&self, concurrency: u32) {
+        let limits = store::AccountLimits { concurrency };
+        let put = Transaction::new().put(&schema::account_limits(account()), &limits);
+        let put = put.expect("limits can be written");
+        self.land.store.transact(put).await.expect("the store in memory takes it");
+        self.settle().await;
+    }
+
     /// A change of configuration: another revision. Which one.
     pub async fn change(&self, name: &str) -> u64 {
         let revision = self.amend(name, |_| {}).await;

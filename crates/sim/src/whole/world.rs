@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use model::{AccountId, FrontendId, ManagerId, WorkerId};
+use decide::ring::Ring;
+use model::{AccountId, FrontendId, ManagerId, RingVersion, WorkerId};
 use platform::{
     Clock, Entropy, Tasks,
     transport::{Pace, Simulated},
@@ -257,6 +258,14 @@ impl World {
         Some(inspection)
     }
 
+    /// The manager that counts the account's calls.
+    #[expect(clippy::expect_used, reason = "a world has managers")]
+    pub fn counter(&self) -> Member {
+        let ring = Ring::new(RingVersion(1), &self.land.managers);
+        let start = decide::arcs::start_of_account(account());
+        Member::Manager(ring.owner(start).expect("the ring has members"))
+    }
+
     /// Managers that know of environments.
     pub async fn holders(&self) -> usize {
         self.settle().await;
@@ -275,6 +284,8 @@ impl World {
         for manager in &self.land.managers {
             let Some(inspection) = self.inspect_one(*manager).await else { continue };
             sum.in_flight += inspection.in_flight;
+            sum.counted += inspection.counted;
+            sum.lent += inspection.lent;
             sum.environments += inspection.environments;
             sum.idle += inspection.idle;
             sum.leases_granted += inspection.leases_granted;

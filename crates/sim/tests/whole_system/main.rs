@@ -2,6 +2,7 @@
 //! callers, guests and the operator see of them. `sim whole` plays schedules by seed.
 
 mod affinity;
+mod allowance;
 mod apart;
 mod fleet;
 mod rings;

@@ -1,0 +1,48 @@
+//! The frontend's watched view of accounts' limits: what it goes by while their
+//! counters are silent.
+
+use std::sync::Arc;
+
+use model::AccountId;
+use platform::tasks::Stop;
+use store::{
+    AccountLimits, Followed, Store, record,
+    schema::{self, Place},
+};
+
+use crate::Gate;
+
+/// Follows the store until it closes.
+pub(crate) async fn follow(gate: Arc<Gate>, store: Store) {
+    let mut follow = store.follow(schema::accounts().prefix().clone());
+    loop {
+        match follow.next().await {
+            Ok(Followed::All(all)) => {
+                let limits = all.iter().filter_map(|entry| limit(&entry.key, Some(&entry.value)));
+                gate.allowances.limit_only(limits.collect());
+            }
+            Ok(Followed::Commit(commit)) => {
+                for change in commit.changes {
+                    if let Some((account, limit)) = limit(&change.key, change.value.as_deref()) {
+                        gate.allowances.limit(account, limit);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "limits of accounts can no longer be followed");
+                return gate.tasks.stop(Stop::Failed { task: "frontend's view of accounts" });
+            }
+        }
+    }
+}
+
+fn limit(key: &store::Key, value: Option<&[u8]>) -> Option<(AccountId, u32)> {
+    let Some(Place::AccountLimits(account)) = Place::of(key) else { return None };
+    match value.map(record::decode::<AccountLimits>).transpose() {
+        Ok(limits) => Some((account, limits.unwrap_or_default().concurrency)),
+        Err(error) => {
+            tracing::error!(key = key.as_str(), %error, "a record is unreadable");
+            None
+        }
+    }
+}
