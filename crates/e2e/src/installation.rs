@@ -85,6 +85,14 @@ impl Installation {
         process.endpoint.as_deref().expect("a frontend has an endpoint")
     }
 
+    /// Runs a command of the program as an operator of this installation.
+    pub fn operate(&self, arguments: &[&str]) {
+        let variables = self.variables.iter().map(|(name, value)| (name, value));
+        let output = lambent().args(arguments).envs(variables).output();
+        let output = output.expect("lambent runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     pub fn log(&self, name: &str) -> String {
         fs::read_to_string(self.home.path().join(name).join("log")).unwrap_or_default()
     }

@@ -223,6 +223,54 @@ async fn a1_2_paid_calls_are_warm_and_the_next_one_spills() {
     installation.stop();
 }
 
+/// Managers 4 to 6 take the place of 1 to 3, which then are killed: what was warm is
+/// the new ones'.
+#[tokio::test]
+async fn a3_1_a_replaced_fleet_serves_warm_functions_warm() {
+    let six = Fleet { frontends: 1, managers: 6, workers: 2 };
+    let mut installation = Installation::start(six, Between::UnixSockets);
+    let client = client(&installation, 1);
+    deploy(&installation, "1,2,3", 2).await;
+    let names: Vec<String> = (0..10).map(|number| format!("f{number}")).collect();
+    let mut before = Vec::new();
+    for name in &names {
+        create(&client, name).await;
+        before.push(in_the_end(&client, name).await["env"].clone());
+    }
+    deploy(&installation, "4,5,6", 3).await;
+    let mut after = Vec::new();
+    for name in &names {
+        after.push(invoke(&client, name, "{}").await.expect("it is served")["env"].clone());
+    }
+    assert_eq!(after, before, "no cold start");
+    for manager in 1..=3 {
+        installation.kill(&format!("manager-{manager}"));
+    }
+    for (name, env) in names.iter().zip(&before) {
+        let served = invoke(&client, name, "{}").await.expect("nobody misses the old ones");
+        assert_eq!(&served["env"], env);
+    }
+    installation.stop();
+}
+
+/// Publishes a ring of these managers for all keys, until the frontend has heard.
+async fn deploy(installation: &Installation, managers: &str, version: u64) {
+    let deploy = ["admin", "rings", "deploy", "--managers", managers, "--share", "100"];
+    installation.operate(&deploy);
+    // The log may be coloured.
+    let heard = |line: &str| {
+        let ends = line.trim_end().ends_with(&version.to_string());
+        line.contains("a ring version was published") && ends
+    };
+    for _ in 0..200 {
+        if installation.log("frontend-1").lines().any(heard) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the frontend has not heard: {}", installation.log("frontend-1"));
+}
+
 fn type_of(answer: &Value) -> &str {
     answer["type"].as_str().expect("it says how it was initialised")
 }

@@ -22,7 +22,7 @@ pub(crate) async fn follow(gate: Arc<Gate>, store: Store) {
                 for change in &commit.changes {
                     let Some(value) = &change.value else { continue };
                     if let Some(record) = read(&change.key, value) {
-                        tracing::info!(ring_v = record.v.0, "calls are routed by a newer ring");
+                        tracing::info!(ring_v = record.v.0, "a ring version was published");
                         gate.router.learn_ring(record);
                     }
                 }
