@@ -160,10 +160,31 @@ async fn a_killed_manager_comes_back_to_its_warm_environments() {
     known_everywhere(std::slice::from_ref(&client), "f").await;
     let before = invoke(&client, "f", "{}").await.expect("it is served");
     installation.kill("manager-1");
-    assert!(invoke(&client, "f", "{}").await.is_err(), "nobody admits a call");
+    assert!(invoke(&client, "f", "{}").await.is_err(), "nobody has an environment for it");
     installation.launch("manager-1");
     let after = in_the_end(&client, "f").await;
     assert_eq!(after["env"], before["env"], "and in the environment of before");
+    installation.stop();
+}
+
+/// One of the three counts the account's calls: without it they are admitted all the same.
+#[tokio::test]
+async fn calls_go_on_without_any_one_of_three_managers() {
+    let mut installation = Installation::start(THREE, Between::UnixSockets);
+    let clients: Vec<Client> = (1..=3).map(|n| client(&installation, n)).collect();
+    create(&clients[0], "f").await;
+    known_everywhere(&clients, "f").await;
+    for manager in 1..=3 {
+        installation.kill(&format!("manager-{manager}"));
+        for client in &clients {
+            in_the_end(client, "f").await;
+        }
+        for call in 0..9 {
+            let answer = invoke(&clients[call % 3], "f", "{}").await;
+            assert!(answer.is_ok(), "without manager {manager}: {answer:?}");
+        }
+        installation.launch(&format!("manager-{manager}"));
+    }
     installation.stop();
 }
 
