@@ -99,6 +99,14 @@ impl Simulated {
         self.map().lines_between(one, other).for_each(Line::cut);
     }
 
+    /// Breaks the connections that one place made to another, and leaves those that the
+    /// other made.
+    pub fn cut_from(&self, from: &str, to: &str) {
+        let map = self.map();
+        let meant = |b: &&Between| *b.from == *from && *b.to == *to;
+        map.lines.iter().filter(meant).for_each(|b| b.line.cut());
+    }
+
     /// From now on nothing arrives at the place or from it, and nobody is told, until
     /// it is cut or heard again.
     pub fn silence(&self, place: &str) {
@@ -270,6 +278,11 @@ mod tests {
         late_far.read_exact(&mut held).await.unwrap();
         assert!(says(&mut near, &mut far).await);
 
+        network.cut_from("c", "a");
+        assert!(says(&mut other_near, &mut other_far).await, "c made none");
+        network.cut_from("a", "c");
+        assert!(!says(&mut other_near, &mut other_far).await);
+        let (mut other_near, mut other_far) = line(&from_a, &mut c).await;
         network.cut_between("c", "a");
         assert!(!says(&mut other_near, &mut other_far).await);
         assert!(says(&mut near, &mut far).await);
