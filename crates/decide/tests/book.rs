@@ -612,6 +612,71 @@ fn a_book_is_rebuilt_from_what_workers_list() {
 }
 
 #[test]
+fn i7_an_end_that_overtook_a_list_is_believed() {
+    let (mut desk, f) = (Desk::new(1_024), key("f", 128));
+    let known = desk.stock(&f, 1)[0].env;
+    let unknown = EnvId::new(WORKER, 77);
+    for env in [known, unknown] {
+        desk.tell(Input::Gone { env });
+    }
+    let record = |env| EnvRecord { env, key: Arc::clone(&f), epoch: Epoch(9), busy: false };
+    let envs = vec![record(known), record(unknown), record(EnvId::new(WORKER, 78))];
+    desk.tell(Input::Rebuild { worker: WORKER, envs });
+    assert_eq!(desk.load(&f), load(1, 0, 0, 0));
+}
+
+#[test]
+fn a_call_that_hoped_for_starts_of_others_does_not_wait_for_nothing() {
+    let (mut desk, f) = (Desk::new(1_024), key("f", 128));
+    let mut tickets = vec![desk.acquire(&f)];
+    desk.at(Span::secs(7));
+    // The second hopes for the start of the first; the others have theirs.
+    tickets.extend((0..3).map(|_| desk.acquire(&f)));
+    assert_eq!(desk.load(&f), load(0, 0, 3, 4));
+    desk.tell(Input::WorkerLost { worker: WORKER });
+    for ticket in tickets {
+        assert!(desk.reply(ticket).is_some(), "{ticket:?} waits for nothing");
+    }
+    assert_eq!(desk.load(&f), load(0, 0, 0, 0));
+}
+
+#[test]
+fn i7_what_notes_were_lost_about_is_learnt_from_the_next_list() {
+    let (mut desk, f) = (Desk::new(1_024), key("f", 128));
+    let granted: Vec<Grant> = desk.stock(&f, 4).iter().map(|_| desk.cold_or_warm(&f)).collect();
+    let [ended, begun, unseen, leaving] = granted[..] else { panic!("{granted:?}") };
+    desk.run(ended);
+    desk.run(leaving);
+    desk.release(leaving.lease, Outcome::Broken);
+    assert_eq!(desk.retired(), [leaving.env]);
+    let record = |grant: Grant, epoch, busy| {
+        let (env, key) = (grant.env, Arc::clone(&f));
+        EnvRecord { env, key, epoch, busy }
+    };
+    let records = vec![
+        record(ended, ended.epoch, false),
+        record(begun, begun.epoch, true),
+        // Its grant is still on the way: the list says nothing of it.
+        record(unseen, Epoch(unseen.epoch.0 - 1), false),
+        record(leaving, leaving.epoch, false),
+    ];
+    desk.tell(Input::Rebuild { worker: WORKER, envs: records });
+    assert_eq!(desk.load(&f), load(1, 2, 0, 0));
+    assert_eq!(desk.retired(), [leaving.env, leaving.env], "it is told once more");
+    let counts = desk.book.lease_counts();
+    assert_eq!((counts.started, counts.returned), (4 + 3, 0));
+    // The note that was only slow changes nothing.
+    desk.tell(Input::RunStarted { lease: begun.lease });
+    desk.tell(Input::Idle { env: ended.env, epoch: ended.epoch });
+    assert_eq!(desk.load(&f), load(1, 2, 0, 0));
+    desk.tell(Input::Idle { env: begun.env, epoch: begun.epoch });
+    desk.release(unseen.lease, Outcome::NotStarted);
+    assert_eq!(desk.load(&f), load(3, 0, 0, 0));
+    let counts = desk.book.lease_counts();
+    assert_eq!(counts.granted, counts.started + counts.returned);
+}
+
+#[test]
 fn a_start_answered_after_it_was_given_up_is_retired() {
     let (mut desk, f) = (Desk::new(1_024), key("f", 128));
     let ticket = desk.ask(&f, Mode::ExistingOrNew, Now(1), u32::MAX);

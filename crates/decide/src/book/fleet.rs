@@ -28,8 +28,9 @@ impl Book {
         self.place.forget(worker);
         let envs: Vec<EnvId> = self.env_ids_on(worker);
         let starts: Vec<_> = self.starts.on_worker(worker).collect();
+        // Should it come back, they may be there still.
         for env in envs {
-            self.gone(now, env, out);
+            self.lose(now, env, out);
         }
         for start in starts {
             self.start_failed(now, start, StartFailure::Platform, out);
@@ -69,8 +70,8 @@ impl Book {
     }
 
     /// The worker's whole list: unknown environments are adopted, missing ones are
-    /// gone, and of known ones only the epoch is believed, since messages about
-    /// their state may be on the way.
+    /// gone, and of known ones that much is believed which no message on its way can
+    /// contradict.
     pub(super) fn rebuild(
         &mut self,
         now: Now,
@@ -87,6 +88,8 @@ impl Book {
         for record in records {
             match self.envs.seat_of(record.env) {
                 Some(seat) => self.believe(now, seat, &record, out),
+                // Its end overtook the list.
+                None if self.departed.is_gone(record.env) => {}
                 None => self.adopt(now, worker, &record, out),
             }
         }
@@ -94,16 +97,44 @@ impl Book {
 
     fn believe(&mut self, now: Now, seat: Seat, record: &EnvRecord, out: &mut Outputs) {
         let Some(entry) = self.envs.get_mut(seat) else { return };
+        let (granted, state) = (entry.epoch, entry.state);
         entry.epoch = entry.epoch.max(record.epoch);
-        let moving = entry.state.is_moving();
         if !self.learn_tenant(now, seat, &record.key, out) {
             self.send_away(now, &[seat], out);
         }
-        // The order to move it, or the answer, may have been lost: should it have
-        // moved after all, the worker says so.
-        if moving {
-            self.stays(now, seat, out);
-            self.settle(now, seat, false, out);
+        match state {
+            // The order to move it, or the answer, may have been lost: should it have
+            // moved after all, the worker says so.
+            State::Moving { .. } => {
+                self.stays(now, seat, out);
+                self.settle(now, seat, false, out);
+            }
+            // The order to leave may have been lost: once more.
+            State::Leaving => self.repeat_retire(seat, out),
+            State::Granted { .. } | State::Running { .. } if record.epoch >= granted => {
+                self.catch_up(now, seat, record, out);
+            }
+            State::Granted { .. } | State::Running { .. } => {}
+            State::Idle { .. } | State::Between => {}
+        }
+    }
+
+    fn repeat_retire(&self, seat: Seat, out: &mut Outputs) {
+        let Some(entry) = self.envs.get(seat) else { return };
+        let (env, worker, epoch) = (entry.env, entry.worker, entry.epoch);
+        out.push(Output::Retire { env, worker, epoch });
+    }
+
+    /// The worker has seen the newest grant: what it says is what came of that, and its
+    /// notes about it may have been lost with a connection.
+    fn catch_up(&mut self, now: Now, seat: Seat, record: &EnvRecord, out: &mut Outputs) {
+        let Some(entry) = self.envs.get(seat) else { return };
+        let (lease, granted) = (entry.lease, matches!(entry.state, State::Granted { .. }));
+        if granted {
+            self.run_started(now, lease, out);
+        }
+        if !record.busy {
+            self.idle(now, record.env, record.epoch, out);
         }
     }
 

@@ -292,6 +292,8 @@ impl Book {
                 }
             }
         }
+        // Who hoped for it hopes for less now.
+        self.feed(now, hash, out);
         self.pools.close_if_empty(hash);
     }
 

@@ -182,11 +182,8 @@ impl Book {
 
     /// The worker's word that it exists no more.
     pub(super) fn gone(&mut self, now: Now, env: EnvId, out: &mut Outputs) {
-        // An offer of it may still be on the way, if there is one at all.
-        let seat = self.envs.seat_of(env);
-        if seat.and_then(|seat| self.envs.get(seat)).is_none_or(|entry| entry.taken) {
-            self.departed.gone(env);
-        }
+        // An offer of it may still be on the way, or a list that it stands in.
+        self.departed.gone(env);
         self.lose(now, env, out);
     }
 

@@ -1,5 +1,5 @@
-//! Environments that left the book while word of them may still be on the way from
-//! another manager. Invariant: one is adopted only with a higher epoch than the book
+//! Environments that left the book while word of them may still be on the way, from
+//! another manager or in a list that their worker made before. Invariant: one is adopted only with a higher epoch than the book
 //! last knew of it, so that a late offer revives nothing.
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -30,6 +30,10 @@ impl Departed {
     /// It exists no more, and its number never comes again.
     pub(crate) fn gone(&mut self, env: EnvId) {
         self.moved(env, Epoch(u64::MAX));
+    }
+
+    pub(crate) fn is_gone(&self, env: EnvId) -> bool {
+        self.known.get(&env) == Some(&Epoch(u64::MAX))
     }
 
     pub(crate) fn admits(&self, env: EnvId, epoch: Epoch) -> bool {
