@@ -27,6 +27,7 @@ enum Held {
 
 impl Slot {
     pub(crate) fn new(gate: &Arc<Gate>, counter: ManagerId, admitted: Admitted) -> Slot {
+        gate.held.take(gate.clock.now(), counter, admitted.lease);
         Slot { gate: Arc::clone(gate), held: Held::Counted(counter, admitted) }
     }
 
@@ -65,6 +66,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         match self.held {
             Held::Counted(counter, admitted) => {
+                self.gate.held.give_back(counter, admitted.lease);
                 let note = ManagerNote::Return { lease: admitted.lease };
                 give_back(&self.gate, counter, note, "lease return");
             }

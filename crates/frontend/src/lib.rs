@@ -14,6 +14,7 @@ mod control;
 mod exact;
 mod head;
 mod heartbeat;
+mod held;
 mod http;
 mod invoke;
 mod logs;
@@ -95,6 +96,7 @@ pub(crate) struct Gate {
     managers: BTreeMap<ManagerId, ManagerCaller>,
     workers: BTreeMap<WorkerId, WorkerCaller>,
     control: ControlCaller,
+    held: held::Held,
     calls: AtomicUsize,
 }
 
@@ -129,6 +131,7 @@ impl Frontend {
             managers,
             workers,
             control,
+            held: held::Held::default(),
             calls: AtomicUsize::new(0),
         });
         let rings = rings::follow(Arc::clone(&gate), store.clone());
@@ -137,7 +140,12 @@ impl Frontend {
         tasks.spawn(TaskKind::Role, "frontend's view of provisioned sets", sets);
         let accounts = accounts::follow(Arc::clone(&gate), store);
         tasks.spawn(TaskKind::Role, "frontend's view of accounts", accounts);
-        tasks.spawn(TaskKind::Role, "heartbeat", heartbeat::beat(Arc::clone(&gate)));
+        let allowances = heartbeat::beat_allowances(Arc::clone(&gate));
+        tasks.spawn(TaskKind::Role, "heartbeat", allowances);
+        for manager in gate.managers.keys() {
+            let beat = heartbeat::beat(Arc::clone(&gate), *manager);
+            tasks.spawn(TaskKind::Role, "heartbeat", beat);
+        }
         tasks.spawn(TaskKind::Role, "width of sets", shrink::watch(Arc::clone(&gate)));
         Frontend { gate }
     }

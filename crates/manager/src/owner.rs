@@ -11,7 +11,8 @@ use decide::{
     },
 };
 use model::{
-    Attrs, FunctionConfig, KeyHash, LeaseId, ManagerId, Now, PoolKey, RingVersion, Span, VersionId,
+    Attrs, FrontendId, FunctionConfig, KeyHash, LeaseId, ManagerId, Now, PoolKey, RingVersion,
+    Span, VersionId,
     WorkerId, limits,
 };
 use platform::{Call, Clock, Mail, TaskKind, Tasks, transport::Reply};
@@ -107,7 +108,7 @@ impl Owner {
             unused: Vec::new(),
             starts: 0,
             counted: 0,
-            counter: Counter::default(),
+            counter: Counter::default().counting_from(settings.book.first_lease),
             tenancies: Tenancies::default(),
             targets: Targets::new(settings.book.first_lease),
             book: Book::new(settings.book),
@@ -246,7 +247,7 @@ impl Owner {
             ManagerNote::Return { lease } => {
                 self.counter.give_back(lease);
             }
-            ManagerNote::Renew { holder } => self.counter.renew(self.clock.now(), holder),
+            ManagerNote::Renew { holder, held } => self.renew(holder, held),
             ManagerNote::Unused { lease } => {
                 self.tell(Input::Released { lease, outcome: Outcome::NotStarted });
             }
@@ -257,6 +258,7 @@ impl Owner {
             // Made while its worker and this manager could not talk.
             ManagerNote::Idle { env, .. } => self.list(env.worker()),
             ManagerNote::Gone { env } => self.tell(Input::Gone { env }),
+            ManagerNote::Back { worker } => self.list(worker),
             ManagerNote::SetTarget(order) => self.set_target(*order),
             ManagerNote::Provision { account, function, provisioned } => {
                 self.counter.provision(self.clock.now(), account, &function, provisioned);
@@ -288,6 +290,16 @@ impl Owner {
             }
             Event::Stored(fact) => self.stored(fact),
             Event::Ring(v, attrs) => self.tell(Input::Ring { v, attrs }),
+        }
+    }
+
+    fn renew(&mut self, holder: FrontendId, held: Option<Vec<LeaseId>>) {
+        let now = self.clock.now();
+        self.counter.renew(now, holder);
+        let Some(held) = held else { return };
+        let ended = self.counter.reconcile(now, holder, &held.into_iter().collect());
+        if ended > 0 {
+            tracing::warn!(%holder, ended, "concurrency leases ended that their holder lost");
         }
     }
 

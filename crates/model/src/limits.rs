@@ -80,6 +80,11 @@ pub const SANDBOX_PIDS_MAX: u32 = 1_024;
 pub const ENV_LEASE_TTL: Span = Span::secs(2);
 /// A concurrency lease not renewed by then is free again (I4).
 pub const CONCURRENCY_LEASE_TTL: Span = Span::secs(15);
+/// A concurrency lease held for so long is named in its holder's signs of life; one that
+/// the counter gave a TTL ago and that is not named is over (I4).
+pub const LEASE_TOLD_AFTER: Span = Span::secs(1);
+/// Leases named in one sign of life; where there are more, none is, and none is over.
+pub const LEASES_TOLD_MAX: usize = 65_536;
 /// An environment idle for so long is retired.
 pub const IDLE_TTL: Span = Span::secs(600);
 /// The same for one that is bound to a tenant: fewer calls can use it.

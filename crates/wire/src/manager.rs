@@ -130,10 +130,15 @@ pub struct Register {
 pub enum ManagerNote {
     /// A concurrency lease ended.
     Return { lease: LeaseId },
-    /// A frontend lives: all of its concurrency leases last on (I4).
-    Renew { holder: FrontendId },
+    /// A frontend lives: its concurrency leases last on (I4). With those that it has
+    /// held for `LEASE_TOLD_AFTER` or longer: what else it was given as long ago is
+    /// over. None where they are too many to be told.
+    Renew { holder: FrontendId, held: Option<Vec<LeaseId>> },
     /// An environment lease that was never started goes back.
     Unused { lease: LeaseId },
+    /// From the worker, over a new connection: notes before may be lost, so that its list
+    /// is to be asked for.
+    Back { worker: WorkerId },
     /// From the worker: the call of this lease has begun.
     RunStarted { env: EnvId, lease: LeaseId },
     /// From the worker: free again.

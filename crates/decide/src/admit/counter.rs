@@ -7,6 +7,8 @@
 //!   lease ──▶ given back | its holder's heartbeat stopped
 //! ```
 
+use alloc::collections::BTreeSet;
+
 use model::{
     AccountId, FrontendId, FunctionName, LeaseId, Now, Reason, Span, TenantId, VersionId, limits,
 };
@@ -71,6 +73,13 @@ impl Counter {
         }
     }
 
+    /// Numbers its leases from here on. After a restart, above those of the life before:
+    /// what comes back late then ends nobody else's lease.
+    pub fn counting_from(mut self, first: u64) -> Counter {
+        self.leases.count_from(first);
+        self
+    }
+
     /// Step 4 of the order of admission: what `take` would refuse now.
     pub fn peek(&self, now: Now, ask: &Ask<'_>) -> Result<(), Refusal> {
         match self.accounts.get(&ask.account) {
@@ -87,7 +96,7 @@ impl Counter {
         let account = self.account(ask.account);
         account.check(now, ask.call())?;
         let counts = account.enter(now, ask.call());
-        let lease = self.leases.take(now, ask.held());
+        let lease = self.leases.take(now, ask.held(now));
         Ok(Admitted {
             lease,
             in_function: counts.function,
@@ -109,6 +118,17 @@ impl Counter {
     /// A holder lives: all of its leases last for another TTL.
     pub fn renew(&mut self, now: Now, holder: FrontendId) {
         self.leases.renew(now, holder);
+    }
+
+    /// A holder that lives says which leases it holds; how many others of it ended that
+    /// were taken a TTL ago: those it gave back by a note that was lost, or held in a
+    /// life before this one (I4).
+    pub fn reconcile(&mut self, now: Now, holder: FrontendId, held: &BTreeSet<LeaseId>) -> usize {
+        let ended = self.leases.reconcile(now, holder, held);
+        for held in &ended {
+            self.leave(held);
+        }
+        ended.len()
     }
 
     /// Ends the leases of holders that gave no sign of life, and their blocks; how many
@@ -198,13 +218,14 @@ impl<'a> Ask<'a> {
         Call { function: self.function, version: self.version, tenant: self.tenant }
     }
 
-    fn held(&self) -> Held {
+    fn held(&self, now: Now) -> Held {
         Held {
             account: self.account,
             function: self.function.clone(),
             version: self.version,
             tenant: self.tenant.cloned(),
             holder: self.holder,
+            since: now,
         }
     }
 }
@@ -274,6 +295,32 @@ mod tests {
         let reason = Reason::ReservedFunctionConcurrentInvocationLimitExceeded;
         assert_eq!((taken, refusal.reason), (0, reason));
         assert_eq!((counter.leases(), counter.claimed(account()).total()), (0, 0));
+    }
+
+    #[test]
+    fn i4_a_lease_whose_return_was_lost_ends_while_its_holder_lives() {
+        let mut counter = counter(1_000).counting_from(77);
+        let f = name("f");
+        let take = |counter: &mut Counter, at| {
+            counter.take(Now(0) + Span::secs(at), &ask(&f, 1)).unwrap().lease
+        };
+        let (kept, lost) = (take(&mut counter, 0), take(&mut counter, 0));
+        let late = take(&mut counter, 10);
+        let other = counter.take(Now(0), &ask(&f, 2)).unwrap().lease;
+        let held = BTreeSet::from([kept]);
+        let reconcile = |counter: &mut Counter, at| {
+            counter.renew(Now(0) + Span::secs(at), FrontendId(1));
+            counter.reconcile(Now(0) + Span::secs(at), FrontendId(1), &held)
+        };
+        assert_eq!(reconcile(&mut counter, 14), 0, "an answer may still be on the way");
+        assert_eq!(reconcile(&mut counter, 15), 1);
+        assert_eq!(reconcile(&mut counter, 24), 0);
+        assert_eq!(reconcile(&mut counter, 25), 1, "the one of ten seconds later");
+        for (lease, open) in [(kept, true), (lost, false), (late, false), (other, true)] {
+            assert_eq!(counter.give_back(lease), open);
+        }
+        assert_eq!(counter.in_flight(account(), &f), 0);
+        assert!([kept, lost, late, other].iter().all(|lease| lease.0 >> 24 > 77));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //! leases with one heartbeat. Invariant: a lease is in the slab exactly while its
 //! call is counted.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
 use model::{AccountId, FrontendId, FunctionName, LeaseId, Now, Span, TenantId, VersionId};
 
@@ -16,6 +19,7 @@ pub(super) struct Held {
     pub(super) version: VersionId,
     pub(super) tenant: Option<TenantId>,
     pub(super) holder: FrontendId,
+    pub(super) since: Now,
 }
 
 #[derive(Debug)]
@@ -40,6 +44,11 @@ impl Leases {
             not_before: None,
             ttl,
         }
+    }
+
+    /// Numbers of leases go on from here: none is given that others may still know.
+    pub(super) fn count_from(&mut self, first: u64) {
+        self.grants = first & (u64::MAX >> SEAT_BITS);
     }
 
     /// Taking a lease is a sign of life of its holder.
@@ -93,6 +102,25 @@ impl Leases {
         self.holders.retain(|_, (ends, _)| *ends > now);
         self.not_before = self.holders.values().map(|(ends, _)| *ends).min();
         held
+    }
+
+    /// A holder says which of its leases it still holds, of those that it has had for
+    /// some time: others that were taken as long ago are over, and the word of that was
+    /// lost, with a connection or with the holder's life before this one.
+    pub(super) fn reconcile(
+        &mut self,
+        now: Now,
+        holder: FrontendId,
+        held: &BTreeSet<LeaseId>,
+    ) -> Vec<Held> {
+        let long_ago = |since: Now| now.since(since) >= self.ttl;
+        let over = |lease: &LeaseId, h: &Held| {
+            h.holder == holder && long_ago(h.since) && !held.contains(lease)
+        };
+        let seats = self.seats.iter().flatten();
+        let over: Vec<LeaseId> =
+            seats.filter(|(lease, h)| over(lease, h)).map(|(lease, _)| *lease).collect();
+        over.into_iter().filter_map(|lease| self.give_back(lease)).collect()
     }
 
     fn of_silent(&self, now: Now) -> impl Iterator<Item = LeaseId> + '_ {
