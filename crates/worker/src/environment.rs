@@ -189,7 +189,7 @@ impl Environment {
     /// Runs one invocation and answers it. Says whether another may follow.
     async fn run(&mut self, run: Run, call: Call<(), WorkerAnswer>) -> bool {
         self.epoch = self.epoch.max(run.epoch);
-        self.tell(ManagerNote::RunStarted { env: self.env, lease: run.lease }).await;
+        self.tell(ManagerNote::RunStarted { env: self.env, lease: run.lease });
         let Ok(payload) = call.body.collect(limits::PAYLOAD_SYNC_BYTES_MAX).await else {
             // The frontend went away while it sent: nobody waits for an answer.
             return self.idle_again(false).await;
@@ -354,7 +354,7 @@ impl Environment {
         let answer = WorkerAnswer::Ran(Box::new(ran));
         let told_early = reusable && self.prompt;
         if told_early {
-            self.note_idle().await;
+            self.note_idle();
         }
         reply.send_with(answer, Body::from(body));
         reusable && self.idle_again(told_early).await
@@ -366,7 +366,7 @@ impl Environment {
     async fn idle_again(&mut self, told_early: bool) -> bool {
         if self.link.answers_when_ready() {
             if !told_early {
-                self.note_idle().await;
+                self.note_idle();
             }
             return true;
         }
@@ -384,7 +384,7 @@ impl Environment {
         match outcome {
             Outcome::Answered(_) => {
                 if !told_early {
-                    self.note_idle().await;
+                    self.note_idle();
                 }
                 true
             }
@@ -393,13 +393,14 @@ impl Environment {
         }
     }
 
-    async fn note_idle(&self) {
+    fn note_idle(&self) {
         self.tenure.ended();
-        self.tell(ManagerNote::Idle { env: self.env, epoch: self.epoch }).await;
+        self.tell(ManagerNote::Idle { env: self.env, epoch: self.epoch });
     }
 
-    async fn tell(&self, note: ManagerNote) {
-        self.host.note(self.tenure.manager(), note).await;
+    /// No call waits for a manager that cannot be reached.
+    fn tell(&self, note: ManagerNote) {
+        self.host.tell(self.tenure.manager(), note);
     }
 
     fn report(

@@ -15,6 +15,7 @@ mod interpreters;
 mod lines;
 mod link;
 mod logs;
+mod managers;
 mod nearness;
 mod output;
 mod room;
@@ -120,7 +121,7 @@ fn start_with(
         clock,
         entropy,
         tasks: tasks.clone(),
-        managers,
+        managers: managers::Managers::new(settings.worker, managers, tasks.clone()),
         running: Arc::default(),
     });
     let owner = worker::Owner::run(

@@ -2,7 +2,7 @@
 //! initialised. The steps are sequential; only their start and their result are
 //! inputs of a decision.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use model::{Class, EnvId, FunctionConfig, ManagerId, Region, Span};
 use platform::{Clock, Entropy, TaskKind, Tasks};
@@ -14,7 +14,6 @@ use wire::{
 };
 
 use crate::{
-    ManagerCaller,
     channel::Channel,
     code::{CodeCache, CodeInUse},
     environment::{Environment, InitState},
@@ -22,6 +21,7 @@ use crate::{
     lines,
     link::Link,
     logs::Logs,
+    managers::Managers,
     nearness::Nearness,
     output::Output,
     running::Running,
@@ -43,21 +43,21 @@ pub(crate) struct Host {
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
     pub(crate) tasks: Tasks,
-    pub(crate) managers: BTreeMap<ManagerId, ManagerCaller>,
+    pub(crate) managers: Managers,
     pub(crate) running: Arc<Running>,
 }
 
 impl Host {
     /// A manager that cannot be reached asks for the list when it can again.
     pub(crate) async fn note(&self, manager: ManagerId, note: ManagerNote) {
-        if let Some(caller) = self.managers.get(&manager) {
+        if let Some(caller) = self.managers.get(manager) {
             let _ = caller.note(note).await;
         }
     }
 
     /// The same for owners that must not wait.
     pub(crate) fn tell(self: &Arc<Self>, manager: ManagerId, note: ManagerNote) {
-        let Some(caller) = self.managers.get(&manager) else { return };
+        let Some(caller) = self.managers.get(manager) else { return };
         if let Err(note) = caller.try_note(note) {
             let host = Arc::clone(self);
             self.tasks.spawn(TaskKind::Background, "note to a manager", async move {
