@@ -69,6 +69,9 @@ struct Whole {
     /// Print every event of each.
     #[arg(long)]
     log: bool,
+    /// With it, what the roles themselves say, on standard error: `info,manager=trace`.
+    #[arg(long, requires = "log")]
+    trace: Option<String>,
 }
 
 #[derive(clap::Args)]
@@ -230,6 +233,9 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 
 #[expect(clippy::disallowed_methods, reason = "people are told how long it took")]
 fn whole(args: &Whole) -> anyhow::Result<()> {
+    if let Some(filter) = &args.trace {
+        platform::telemetry::start(platform::telemetry::LogStyle::Text, filter)?;
+    }
     let began = std::time::Instant::now();
     let until = args.hours.map(|hours| Duration::from_secs_f64(hours * 3_600.0));
     let more = |seed: u64| match until {

@@ -80,6 +80,7 @@ impl Guests {
         if !init(&spec, &mut channel, &handle).await {
             return;
         }
+        self.seen().ready(life.number);
         let mut count = 0;
         loop {
             let invoke = tokio::select! {

@@ -109,6 +109,8 @@ impl Stage<'_> {
         for function in &schedule.functions {
             add(world, function).await;
         }
+        // Managers know their workers by then.
+        sleep(Duration::from_secs(1)).await;
         let began = world.clock.now();
         let load = join_all(schedule.bursts.iter().map(|burst| run(world, schedule, burst, began)));
         let faults = join_all(schedule.faults.iter().map(|fault| inflict(world, fault, began)));
@@ -224,6 +226,7 @@ async fn inflict(world: &World, fault: &Fault, began: Now) {
         }
         What::Cut(member) => world.cut(member),
         What::CutBetween(one, other) => network.cut_between(&name(one), &name(other)),
+        What::CutFrom(one, other) => network.cut_from(&name(one), &name(other)),
         What::Clock { member, by_ms } => world.step_clock(member, by_ms),
         What::Change { function } => {
             world.change(&format!("f{function}")).await;

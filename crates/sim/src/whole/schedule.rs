@@ -77,6 +77,8 @@ pub(super) enum What {
     Silence(Member),
     Cut(Member),
     CutBetween(Member, Member),
+    /// Only the connections that the first made to the second.
+    CutFrom(Member, Member),
     Clock {
         member: Member,
         by_ms: i64,
@@ -89,6 +91,9 @@ pub(super) enum What {
 
 /// The longest that a schedule makes calls and faults.
 const LENGTH_MS_MAX: u64 = 30_000;
+
+/// Room of a worker that no load fills.
+const ROOMY_MB: u64 = 1 << 20;
 
 impl Schedule {
     pub(super) fn draw(seed: u64) -> Schedule {
@@ -112,7 +117,7 @@ impl Schedule {
         Schedule {
             fleet,
             // Room for a few environments, or for all.
-            memory_mb: if dice.chance(1, 4) { 600 + dice.below(3_000) } else { 1 << 20 },
+            memory_mb: if dice.chance(1, 4) { 600 + dice.below(3_000) } else { ROOMY_MB },
             idle_ttl: Span::secs(if dice.chance(1, 3) { 2 + dice.below(10) } else { 600 }),
             doubles: if dice.chance(1, 3) { 20 + dice.below(200) } else { 0 },
             pace: (Span(most.0 / 4), most),
@@ -120,6 +125,11 @@ impl Schedule {
             functions,
             bursts,
         }
+    }
+
+    /// Workers have less room than the load may want.
+    pub(super) fn is_tight(&self) -> bool {
+        self.memory_mb < ROOMY_MB
     }
 
     /// Nothing fails: every call has to succeed, and every limit to hold exactly.
@@ -130,7 +140,8 @@ impl Schedule {
             | What::Part(..)
             | What::Silence(_)
             | What::Cut(_)
-            | What::CutBetween(..) => false,
+            | What::CutBetween(..)
+            | What::CutFrom(..) => false,
         })
     }
 }
@@ -200,17 +211,19 @@ fn faults(dice: &mut Dice, length_ms: u64, fleet: Fleet, functions: usize) -> Ve
     let fault = |_| {
         let member = one(dice);
         let other = one(dice);
-        let what = match dice.below(10) {
+        let what = match dice.below(12) {
             0..=2 => What::Kill { member, loudly: dice.chance(2, 3) },
             3 | 4 if other != member => What::Part(member, other),
             5 => What::Silence(member),
             6 => What::Cut(member),
             7 if other != member => What::CutBetween(member, other),
             8 => {
-                let by_ms = i64::try_from(dice.below(7_200_000)).unwrap_or(0) - 3_600_000;
+                let most = if dice.chance(1, 2) { 10_000 } else { 3_600_000 };
+                let by_ms = i64::try_from(dice.below(2 * most)).unwrap_or(0) - most.cast_signed();
                 What::Clock { member, by_ms }
             }
             9 => What::Change { function: dice.below(functions as u64) as usize },
+            10 | 11 if other != member => What::CutFrom(member, other),
             _ => What::Cut(member),
         };
         let for_ms = if dice.chance(1, 3) { dice.below(30_000) } else { dice.below(3_000) };
@@ -230,7 +243,9 @@ impl What {
             |m: &Member| matches!(m, Member::Frontend(_) | Member::Worker(_)) || *m == counter;
         match self {
             What::Kill { member, .. } => *member == counter,
-            What::Part(a, b) | What::CutBetween(a, b) => asks(a, b) || asks(b, a),
+            What::Part(a, b) | What::CutBetween(a, b) | What::CutFrom(a, b) => {
+                asks(a, b) || asks(b, a)
+            }
             What::Silence(member) | What::Cut(member) => touches(member),
             What::Clock { .. } | What::Change { .. } => false,
         }

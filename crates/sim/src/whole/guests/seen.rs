@@ -20,6 +20,8 @@ pub(crate) struct Identity {
 struct Env {
     name: String,
     identity: Identity,
+    /// Its init is over.
+    ready: bool,
     calls: u64,
     running: u32,
 }
@@ -53,7 +55,7 @@ impl Seen {
             record.violation(format_args!("I1: {name} is the name of a second environment"));
         }
         self.entered += 1;
-        let env = Env { name: name.to_owned(), identity, calls: 0, running: 0 };
+        let env = Env { name: name.to_owned(), identity, ready: false, calls: 0, running: 0 };
         self.envs.insert(self.entered, env);
         self.entered
     }
@@ -96,6 +98,12 @@ impl Seen {
         *peak = now.max(*peak);
     }
 
+    pub(super) fn ready(&mut self, number: u64) {
+        if let Some(env) = self.envs.get_mut(&number) {
+            env.ready = true;
+        }
+    }
+
     pub(super) fn end(&mut self, number: u64) {
         if let Some(env) = self.envs.get_mut(&number) {
             env.running -= 1;
@@ -112,9 +120,9 @@ impl Seen {
         envs.map(|env| env.running).sum()
     }
 
-    /// Environments that exist now, by name.
-    pub(crate) fn alive(&self) -> BTreeSet<&str> {
-        self.envs.values().map(|env| env.name.as_str()).collect()
+    /// Environments that exist now and are past their init, by name.
+    pub(crate) fn alive(&self) -> BTreeSet<String> {
+        self.envs.values().filter(|env| env.ready).map(|env| env.name.clone()).collect()
     }
 
     pub(crate) fn begun(&self, call: u64) -> Option<&Begun> {
