@@ -5,6 +5,7 @@
 CORES := $(shell nproc)
 JOBS ?= $(shell [ $(CORES) -gt 8 ] && echo 8 || echo $(CORES))
 export JOBS
+SCHEDULES ?= 10000
 export CARGO_BUILD_JOBS ?= $(JOBS)
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
@@ -24,12 +25,17 @@ test: setup-test ## everything: rules, format, lints, unit, property, simulation
 	/usr/bin/python3 -m unittest discover -s runtimes/tests
 	cargo build -p lambent
 	scripts/test.sh --workspace
+	$(MAKE) sim
 
 check: setup-build ## only what reads code: rules, format, lints, licences
 	scripts/check.sh
 
-sim: setup-build ## the simulator: random histories of the real decision code, by seed
-	cargo run --release -p sim -- fuzz --seeds 200
+# The profile stops at the first broken invariant, and is optimised.
+sim: setup-build ## the simulator: histories of books, worlds and 10,000 schedules of the whole system, by seed (HOURS=n: for so long)
+	cargo build --profile sim -p sim
+	target/sim/sim fuzz --seeds 2000
+	target/sim/sim worlds --seeds 100
+	target/sim/sim whole $(if $(HOURS),--hours $(HOURS),--seeds 0..$(SCHEDULES))
 
 bench: setup-build ## measure this machine: ours beside the bare floor, row by row
 	cargo build --release -p lambent

@@ -1,7 +1,12 @@
-//! Random transitions of one book beside the reference model: a few hundred seeds,
-//! and every seed that ever failed.
+//! Random transitions of one book beside the reference model, and schedules of the
+//! whole system: a few hundred seeds, and every seed that ever failed.
 
-use sim::fuzz;
+use std::sync::Arc;
+
+use sim::{
+    fuzz,
+    whole::{self, Disk, Show, Verdict},
+};
 
 const FAILED_ONCE: &str = include_str!("../seeds.txt");
 
@@ -29,8 +34,47 @@ fn seeds_that_failed_once_stay_right() {
             (Some("world"), Some(seed)) => {
                 fuzz::play_world(seed, false);
             }
-            (_, _) => panic!("book or world, a seed and a note, not {line:?}"),
+            (Some("whole"), Some(seed)) => whole_holds(seed),
+            (_, _) => panic!("book, world or whole, a seed and a note, not {line:?}"),
         }
+    }
+}
+
+fn whole_holds(seed: u64) {
+    let disk = Arc::new(Disk::new().unwrap());
+    let verdict = whole::play(seed, &disk, Show::default());
+    assert!(verdict.violations.is_empty(), "whole {seed}: {:#?}", verdict.violations);
+}
+
+/// A few of those that `sim whole` plays by the thousand.
+#[test]
+fn i1_to_i8_and_i27_hold_in_schedules_of_the_whole_system() {
+    let seeds = 20_000;
+    let sum = whole::play_many(
+        1,
+        seeds,
+        false,
+        |seed| seed < seeds + 25,
+        |verdict| {
+            let Verdict { seed, violations, .. } = verdict;
+            assert!(violations.is_empty(), "whole {seed}: {violations:#?}");
+        },
+    );
+    let sum = sum.unwrap();
+    assert_eq!(sum.schedules, 25);
+    assert!(sum.served > 200, "{sum}");
+}
+
+#[test]
+fn one_seed_of_the_whole_system_has_the_same_history_twice() {
+    let disk = Arc::new(Disk::new().unwrap());
+    for seed in [11, 27] {
+        let once = || whole::play(seed, &disk, Show { keep: true, echo: false });
+        let (first, second) = (once(), once());
+        assert_eq!(first.log, second.log);
+        assert_eq!(first, second);
+        assert!(first.lines > 50, "{} lines", first.lines);
+        assert_ne!(whole::play(seed + 1, &disk, Show::default()).digest, first.digest);
     }
 }
 

@@ -186,11 +186,11 @@ impl World {
     /// Another life of a member that is down.
     #[expect(clippy::expect_used, reason = "a member that cannot start ends the play")]
     pub async fn revive(&self, member: Member) {
+        // Time moves only once nothing is left of the life before.
+        self.settle().await;
         if self.is_up(member) {
             return;
         }
-        // What is left of the life before; then the lines are made anew.
-        tokio::task::yield_now().await;
         self.land.network.cut(&member.to_string());
         let step = self.steps().get(&member).copied().unwrap_or(0);
         let wall_ms = self.clock.wall_ms().saturating_add_signed(step);
