@@ -12,8 +12,7 @@ use decide::{
 };
 use model::{
     Attrs, FrontendId, FunctionConfig, KeyHash, LeaseId, ManagerId, Now, PoolKey, RingVersion,
-    Span, VersionId,
-    WorkerId, limits,
+    Span, VersionId, WorkerId, limits,
 };
 use platform::{Call, Clock, Mail, TaskKind, Tasks, transport::Reply};
 use tokio::sync::mpsc;
