@@ -11,7 +11,6 @@ mod sets;
 use std::{collections::BTreeMap, sync::Arc};
 
 use decide::{
-    book::{Effort, StartFailure, TargetReport},
     provision::{Controller, Input, Output},
     ring::Ring,
 };
@@ -19,7 +18,7 @@ use model::{AccountId, FunctionName, ManagerId, Now};
 use platform::{Caller, Clock, TaskKind, Tasks, tasks::Stop};
 use store::{Followed, Store, schema};
 use tokio::sync::mpsc;
-use wire::manager::{self, ManagerAnswer, ManagerCall, ManagerNote, TargetsHeld, Trouble};
+use wire::manager::{ManagerAnswer, ManagerCall, ManagerNote, TargetsHeld};
 
 use crate::{
     failure::Failure,
@@ -142,8 +141,7 @@ impl Shell {
                     self.charge_anew(manager);
                     inputs.extend(before.map(|_| Input::ManagerLost(manager)));
                 }
-                let report = |report| Input::Report { manager, report: of_wire(report) };
-                inputs.extend(changed.into_iter().map(report));
+                inputs.extend(changed.into_iter().map(|report| Input::Report { manager, report }));
                 inputs
             }
         }
@@ -207,19 +205,4 @@ async fn fired(clock: &Clock, due: Option<Now>) {
 
 fn unfollowable(error: store::FollowError) -> Failure {
     Failure::Inconsistent(format!("following what is provisioned: {error}"))
-}
-
-fn of_wire(report: manager::TargetReport) -> TargetReport {
-    let manager::TargetReport { hash, epoch, share, envs, busy, idle, starting, failed, effort } =
-        report;
-    let effort = match effort {
-        manager::Effort::Going => Effort::Going,
-        manager::Effort::GivenUp => Effort::GivenUp,
-        manager::Effort::Retrying(trouble) => Effort::Retrying(match trouble {
-            Trouble::Init => StartFailure::Init,
-            Trouble::NoRoom => StartFailure::NoRoom,
-            Trouble::Platform => StartFailure::Platform,
-        }),
-    };
-    TargetReport { hash, epoch, share, envs, busy, idle, starting, failed, effort }
 }

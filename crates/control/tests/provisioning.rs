@@ -12,13 +12,11 @@ use std::{
 
 use control::{ManagerCaller, Provisioning};
 use decide::ring::Ring;
-use model::{Epoch, KeyHash, ManagerId, RingVersion, Span};
+use model::{Effort, Epoch, KeyHash, ManagerId, RingVersion, Span, TargetReport, Trouble};
 use platform::{Clock, Inbox, Mail, TaskKind, Tasks, transport::in_process};
 use serde_json::{Value, json};
 use stage::{NOW_MS, Stage, path};
-use wire::manager::{
-    Effort, ManagerAnswer, ManagerCall, ManagerNote, TargetReport, TargetsHeld, Trouble,
-};
+use wire::manager::{ManagerAnswer, ManagerCall, ManagerNote, TargetsHeld};
 
 type ManagerInbox = Inbox<ManagerCall, ManagerAnswer, ManagerNote>;
 

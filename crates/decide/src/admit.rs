@@ -18,7 +18,7 @@ mod leases;
 
 pub use account::{AccountLimits, Claimed, ReserveError};
 pub use allowance::{Admission, Allowances, Basis};
-pub use blocks::{BLOCK_MAX, BLOCK_MIN, BlockAsk, Lent, block_size};
+pub use blocks::{BLOCK_MAX, BLOCK_MIN, block_size};
 pub use bucket::Bucket;
-pub use counter::{Admitted, Ask, Counter, Refusal};
+pub use counter::{Admitted, Ask, Counter};
 pub use gate::CreateGate;

@@ -14,8 +14,8 @@
 pub mod gossip;
 
 use model::{
-    AccountId, Digest, Epoch, FrontendId, FunctionName, KeyHash, Now, Span, TenantId, VersionId,
-    limits,
+    AccountId, Digest, Epoch, FrontendId, FunctionName, KeyHash, Now, Register, Span, TenantId,
+    VersionId, limits,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -88,23 +88,6 @@ pub fn share(limit: u32, size: u16, at: u16) -> u32 {
 
 fn to_size(wanted: usize, managers: usize) -> u16 {
     u16::try_from(wanted.min(managers)).unwrap_or(u16::MAX)
-}
-
-/// The size of a client's set, as it travels between frontends and managers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Register {
-    pub epoch: Epoch,
-    /// Breaks ties between two writers of one epoch.
-    pub writer: FrontendId,
-    pub size: u16,
-}
-
-impl Register {
-    /// The one both sides hold after they met. Associative, commutative, idempotent.
-    #[must_use]
-    pub fn join(self, other: Register) -> Register {
-        self.max(other)
-    }
 }
 
 /// What everybody knows about a client's limits.

@@ -26,13 +26,13 @@ mod waiting;
 use alloc::collections::VecDeque;
 
 use model::{
-    AccountId, Attrs, Class, FunctionName, KeyHash, Now, PoolKey, Reason, Span, check_invariant,
-    invariant, limits,
+    AccountId, Attrs, Class, FunctionName, KeyHash, Load, Now, PoolKey, Reason, Span,
+    check_invariant, invariant, limits,
 };
 
 pub use message::{
-    Acquire, Effort, EnvRecord, Grant, Input, Load, Mode, Outcome, Output, Outputs, Reply, Routed,
-    StartFailure, StartId, Target, TargetReport, TenantRules, Ticket, Whose, Why,
+    Acquire, Input, Mode, Outcome, Output, Outputs, Reply, Routed, StartId, Target, TenantRules,
+    Ticket, Whose, Why,
 };
 
 use crate::{

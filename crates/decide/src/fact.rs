@@ -4,10 +4,11 @@
 //! nothing.
 
 use model::{
-    AccountId, EnvId, Epoch, KeyHash, LeaseId, ManagerId, Reason, RingVersion, Span, WorkerId,
+    AccountId, EnvId, Epoch, KeyHash, LeaseId, ManagerId, Reason, RingVersion, Span, Trouble,
+    WorkerId,
 };
 
-use crate::book::{StartFailure, StartId, Ticket};
+use crate::book::{StartId, Ticket};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -75,7 +76,7 @@ pub enum Fact {
     StartFailed {
         start: StartId,
         key: KeyHash,
-        why: StartFailure,
+        why: Trouble,
     },
 
     RunBegan {

@@ -1,6 +1,7 @@
 //! Handoff: the owner of a key in a newer ring version takes environments from the
 //! managers that had the key before, one by one, when calls need them (A3). Here is
-//! what managers say to each other, and what each side remembers; the book does it.
+//! what each side remembers; what they say to each other is `model::handoff`, and the
+//! book does it.
 //!
 //! ```text
 //!   owner                       predecessor                     worker
@@ -18,11 +19,8 @@ mod departed;
 mod gives;
 mod heirs;
 
-use alloc::vec::Vec;
+use model::{RingVersion, Span};
 
-use model::{KeyHash, RingVersion, Span, WorkerId};
-
-use crate::book::EnvRecord;
 pub(crate) use asks::{Asks, Progress};
 pub(crate) use departed::Departed;
 pub(crate) use gives::Gives;
@@ -48,49 +46,6 @@ const QUIET_KEYS_MAX: usize = 65_536;
 /// Environments remembered as gone; above it the oldest is forgotten, and a late
 /// offer of it costs a refused lease.
 const DEPARTED_MAX: usize = 4_096;
-
-/// What one manager says to another.
-#[derive(Clone, Debug)]
-pub enum Word {
-    Ask(Ask),
-    Answer {
-        hash: KeyHash,
-        given: Given,
-    },
-    /// It became idle after the answer, and belongs to the one that is told.
-    Offer(Moved),
-}
-
-/// Give me environments of this key: I own it now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
-    pub hash: KeyHash,
-    /// The version that made the asker the owner.
-    pub by: RingVersion,
-    /// No more than so many.
-    pub max: u32,
-    /// Owners that share what there is; 0: whatever is needed.
-    pub askers: u16,
-}
-
-#[derive(Clone, Debug)]
-pub enum Given {
-    /// They belong to the asker already. `more`: there are idle ones left.
-    Envs {
-        moved: Vec<Moved>,
-        more: bool,
-    },
-    Empty,
-    /// Too many questions: nothing now, perhaps later.
-    Busy,
-}
-
-/// An environment that changed hands, with the epoch that its worker counts from.
-#[derive(Clone, Debug)]
-pub struct Moved {
-    pub worker: WorkerId,
-    pub record: EnvRecord,
-}
 
 /// Whether an old manager may exit: it has no obligations (`Book::obligations`), and
 /// every live frontend announces a version that does without it. `without` is the

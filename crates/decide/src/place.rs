@@ -11,19 +11,11 @@
 
 use alloc::collections::BTreeMap;
 
-use model::{KeyHash, PoolKey, WorkerId, function::Architecture};
+use model::{Capacity, KeyHash, PoolKey, WorkerId, function::Architecture};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A worker may be this much fuller than the average, in percent (B12: 1.25).
 const LOAD_BOUND_PERCENT: u64 = 125;
-
-/// What a worker offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capacity {
-    pub memory_mb: u64,
-    pub slots: u32,
-    pub architecture: Architecture,
-}
 
 /// What the environments on a worker take, as reserved here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

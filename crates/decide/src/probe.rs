@@ -13,15 +13,11 @@
 
 mod hints;
 
-use model::{KeyHash, ManagerId, Now, Span, limits};
+use model::{KeyHash, Load, ManagerId, Now, Span, limits};
 
 pub use hints::Hints;
 
-use crate::{
-    book::{Load, Mode},
-    dice::Dice,
-    ring::Few,
-};
+use crate::{book::Mode, dice::Dice, ring::Few};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {

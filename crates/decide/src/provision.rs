@@ -21,16 +21,12 @@ use alloc::{
     vec::Vec,
 };
 
-use model::{AccountId, Epoch, FunctionName, KeyHash, ManagerId, Now, PoolKey};
+use model::{AccountId, Epoch, FunctionName, KeyHash, ManagerId, Now, PoolKey, TargetReport};
 pub use model::{
     ProvisionedCause as Cause, ProvisionedState as State, ProvisionedStatus as Status,
 };
 
-use crate::{
-    book::{Target, TargetReport},
-    ring::Ring,
-    route::SetRecord,
-};
+use crate::{book::Target, ring::Ring, route::SetRecord};
 use set::Set;
 
 /// What is wanted of one version.

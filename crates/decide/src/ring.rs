@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub(crate) use few::Few;
 
-pub use predecessors::{PREDS_MAX, Pred, Preds};
+pub use predecessors::{PREDS_MAX, Preds};
 pub use shares::SHARES_WHOLE;
 pub use versions::{Candidate, Candidates, Rings, VERSIONS_MAX, Version};
 

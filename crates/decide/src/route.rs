@@ -4,9 +4,9 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use model::{Epoch, ManagerId, RingVersion};
+use model::{Epoch, Load, ManagerId, RingVersion};
 
-use crate::{arcs::RingArc, book::Load, ring::Ring};
+use crate::{arcs::RingArc, ring::Ring};
 
 /// How full a provisioned set may be before calls above its limit leave it alone,
 /// in percent. Below 100, as the count of busy ones is late.

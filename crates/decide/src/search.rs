@@ -14,12 +14,12 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use model::{Epoch, FrontendId, KeyHash, ManagerId, Now, Reason, Span};
+use model::{Epoch, FrontendId, KeyHash, Load, ManagerId, Now, Reason, Register, Span};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
-    arcs::{Bounds, ClientSet, Growth, Register, RingArc, gossip},
-    book::{Load, Mode},
+    arcs::{Bounds, ClientSet, Growth, RingArc, gossip},
+    book::Mode,
     dice::Dice,
     probe::{self, Budget, Hints, Probe, Step},
     ring::{Few, Ring},

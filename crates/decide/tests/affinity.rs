@@ -8,17 +8,13 @@ use std::{
 
 use decide::{
     Book, Dice, Fact,
-    book::{
-        Acquire, Config, EnvRecord, Grant, Input, Mode, Outcome, Output, Reply, Routed,
-        StartFailure, StartId, Ticket,
-    },
+    book::{Acquire, Config, Input, Mode, Outcome, Output, Reply, Routed, StartId, Ticket},
     fact::RetireWhy,
-    place::Capacity,
 };
 use model::{
-    AccountId, AffinityAnswer, AffinityAsk, Class, CpuClass, Digest, EnvId, Epoch, FunctionName,
-    Now, PoolKey, Profile, Reason, Span, VersionId, WhenBusy, WorkerId, function::Architecture,
-    limits,
+    AccountId, AffinityAnswer, AffinityAsk, Capacity, Class, CpuClass, Digest, EnvId, Epoch,
+    FunctionName, Grant, Hosted, Now, PoolKey, Profile, Reason, Span, Trouble, VersionId, WhenBusy,
+    WorkerId, function::Architecture, limits,
 };
 
 const WORKER: WorkerId = WorkerId(1);
@@ -402,7 +398,7 @@ fn an_init_that_fails_frees_the_value_for_the_next() {
     desk.ask(Some(value(1, WAIT)));
     let second = desk.ask(Some(value(1, WAIT)));
     let start = desk.starts.pop_first().unwrap();
-    desk.tell(Input::StartFailed { start, why: StartFailure::Init });
+    desk.tell(Input::StartFailed { start, why: Trouble::Init });
     desk.finish_starts();
     assert_eq!(desk.marker(second), NEW);
 }
@@ -433,14 +429,14 @@ fn values_go_with_their_environment_to_another_book() {
     let records = from.book.affinities(from.now, home.env);
     assert_eq!(records.len(), 1);
     let mut to = Desk::new();
-    let record = EnvRecord { env: home.env, key: key(), epoch: Epoch(9), busy: false };
+    let record = Hosted { env: home.env, key: key(), epoch: Epoch(9), busy: false };
     for record in &records {
         to.tell(Input::Affinity(*record));
     }
     assert_eq!(to.call(1, WAIT).0.affinity, NEW, "not before the environment is there");
     to.tell(Input::Rebuild { worker: WORKER, envs: vec![record] });
     let mut to = Desk::new();
-    let record = EnvRecord { env: home.env, key: key(), epoch: Epoch(9), busy: false };
+    let record = Hosted { env: home.env, key: key(), epoch: Epoch(9), busy: false };
     to.tell(Input::Rebuild { worker: WORKER, envs: vec![record] });
     for record in &records {
         to.tell(Input::Affinity(*record));

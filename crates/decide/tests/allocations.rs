@@ -9,15 +9,14 @@ use decide::{
     admit::{AccountLimits, Ask, Counter, CreateGate},
     arcs::{self, Bounds, RingArc},
     book::{self, Acquire, Input, Mode, Outcome, Output, Outputs, Reply, Ticket},
-    place::Capacity,
     ring::Ring,
     route,
     search::{Answer, Next, Route, Search, Steering},
 };
 use model::{
-    AccountId, Class, CpuClass, Digest, EnvId, Epoch, FrontendId, FunctionName, KeyHash, ManagerId,
-    Now, PoolKey, Profile, RingVersion, Span, TenantId, VersionId, WorkerId,
-    function::Architecture,
+    AccountId, Capacity, Class, CpuClass, Digest, EnvId, Epoch, FrontendId, FunctionName, Hosted,
+    KeyHash, Load, ManagerId, Now, PoolKey, Profile, RingVersion, Span, TenantId, VersionId,
+    WorkerId, function::Architecture,
 };
 
 fn allocations(act: impl FnOnce()) -> u64 {
@@ -113,7 +112,7 @@ fn routing_and_probing_allocate_nothing_after_the_first_answers() {
             while let Next::Ask { manager, mode, .. } =
                 search.next(Now(0), &ring, steering, &mut dice)
             {
-                let (load, took) = (book::Load::default(), Span::millis(3));
+                let (load, took) = (Load::default(), Span::millis(3));
                 let answer = match mode {
                     Mode::Existing => Answer::NoIdle,
                     Mode::ExistingOrNew => Answer::Granted { load, warm: n % 3 == 0, took },
@@ -135,7 +134,7 @@ fn warm_book(keys: &[(KeyHash, Arc<PoolKey>)], out: &mut Outputs) -> Book {
     let capacity =
         Capacity { memory_mb: 1 << 40, slots: u32::MAX, architecture: Architecture::X86_64 };
     book.handle(Now(0), Input::WorkerOffers { worker: WorkerId(1), capacity }, out);
-    let records = keys.iter().enumerate().map(|(n, (_, key))| book::EnvRecord {
+    let records = keys.iter().enumerate().map(|(n, (_, key))| Hosted {
         env: EnvId::new(WorkerId(1), n as u64),
         key: Arc::clone(key),
         epoch: Epoch(1),

@@ -9,9 +9,9 @@ use std::{
 
 use decide::{
     Dice,
-    admit::{AccountLimits, Admission, Allowances, Basis, BlockAsk, Counter, Lent, block_size},
+    admit::{AccountLimits, Admission, Allowances, Basis, Counter, block_size},
 };
-use model::{AccountId, FrontendId, FunctionName, Now, Reason, Span};
+use model::{AccountId, BlockAsk, FrontendId, FunctionName, Lent, Now, Reason, Span};
 use proptest::prelude::*;
 
 const TTL: Span = Span::secs(15);

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use decide::{
     Book, Fact,
     book::{
-        Acquire, Config, EnvRecord, Grant, Input, LeaseCounts, Load, Mode, Outcome, Output, Reply,
-        Routed, StartFailure, StartId, Ticket, Whose, Why,
+        Acquire, Config, Input, LeaseCounts, Mode, Outcome, Output, Reply, Routed, StartId, Ticket,
+        Whose, Why,
     },
     fact::RetireWhy,
-    place::Capacity,
 };
 use model::{
-    AccountId, Class, CpuClass, Digest, EnvId, Epoch, FunctionName, LeaseId, Now, PoolKey, Reason,
-    Span, VersionId, WorkerId, function::Architecture, limits,
+    AccountId, Capacity, Class, CpuClass, Digest, EnvId, Epoch, FunctionName, Grant, Hosted,
+    LeaseId, Load, Now, PoolKey, Reason, Span, Trouble, VersionId, WorkerId,
+    function::Architecture, limits,
 };
 
 const WORKER: WorkerId = WorkerId(1);
@@ -465,7 +465,7 @@ fn a_failed_init_is_told_to_its_caller_and_keeps_the_token() {
     let (mut desk, f) = (Desk::with(config, 1_024), key("f", 128));
     let ticket = desk.acquire(&f);
     let (start, _) = desk.starts()[0];
-    desk.tell(Input::StartFailed { start, why: StartFailure::Init });
+    desk.tell(Input::StartFailed { start, why: Trouble::Init });
     assert_eq!(desk.reply(ticket), Some(Reply::StartFailed { start }));
     let next = desk.acquire(&f);
     assert_eq!(desk.refused(next), Reason::FunctionInvocationRateLimitExceeded);
@@ -479,10 +479,10 @@ fn a_platform_failure_is_tried_once_more_elsewhere() {
     desk.offer(WorkerId(2), 1_024);
     let ticket = desk.acquire(&f);
     let (first, at) = desk.starts()[0];
-    desk.tell(Input::StartFailed { start: first, why: StartFailure::Platform });
+    desk.tell(Input::StartFailed { start: first, why: Trouble::Platform });
     let (second, elsewhere) = desk.starts()[0];
     assert_ne!(at, elsewhere);
-    desk.tell(Input::StartFailed { start: second, why: StartFailure::Platform });
+    desk.tell(Input::StartFailed { start: second, why: Trouble::Platform });
     assert!(desk.starts().is_empty(), "I8: two attempts");
     assert_eq!(desk.reply(ticket), Some(Reply::StartFailed { start: second }));
     // Both tokens came back.
@@ -595,7 +595,7 @@ fn a_book_is_rebuilt_from_what_workers_list() {
     let (mut desk, f) = (Desk::new(1_024), key("f", 128));
     let known = desk.stock(&f, 2);
     let (idle, busy) = (EnvId::new(WORKER, 77), EnvId::new(WORKER, 78));
-    let record = |env, epoch, busy| EnvRecord { env, key: Arc::clone(&f), epoch, busy };
+    let record = |env, epoch, busy| Hosted { env, key: Arc::clone(&f), epoch, busy };
     let records = vec![
         record(known[0].env, Epoch(40), false),
         record(idle, Epoch(5), false),
@@ -619,7 +619,7 @@ fn i7_an_end_that_overtook_a_list_is_believed() {
     for env in [known, unknown] {
         desk.tell(Input::Gone { env });
     }
-    let record = |env| EnvRecord { env, key: Arc::clone(&f), epoch: Epoch(9), busy: false };
+    let record = |env| Hosted { env, key: Arc::clone(&f), epoch: Epoch(9), busy: false };
     let envs = vec![record(known), record(unknown), record(EnvId::new(WORKER, 78))];
     desk.tell(Input::Rebuild { worker: WORKER, envs });
     assert_eq!(desk.load(&f), load(1, 0, 0, 0));
@@ -651,7 +651,7 @@ fn i7_what_notes_were_lost_about_is_learnt_from_the_next_list() {
     assert_eq!(desk.retired(), [leaving.env]);
     let record = |grant: Grant, epoch, busy| {
         let (env, key) = (grant.env, Arc::clone(&f));
-        EnvRecord { env, key, epoch, busy }
+        Hosted { env, key, epoch, busy }
     };
     let records = vec![
         record(ended, ended.epoch, false),
@@ -698,7 +698,7 @@ fn one_loss_after_a_call_was_orphaned_starts_anew() {
     // The second call's start ends first and serves the first call.
     desk.finish_start(starts[1].0, starts[1].1);
     assert!(!desk.granted(first).warm);
-    desk.tell(Input::StartFailed { start: starts[0].0, why: StartFailure::Platform });
+    desk.tell(Input::StartFailed { start: starts[0].0, why: Trouble::Platform });
     desk.finish_starts();
     assert!(!desk.granted(second).warm);
 }

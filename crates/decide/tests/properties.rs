@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use decide::{
     Dice,
     admit::{AccountLimits, Ask, Bucket, Counter},
-    arcs::{self, Register},
+    arcs,
     book::Mode,
-    place::{Capacity, Need, Place},
+    place::{Need, Place},
     probe::{Answer, Budget, Hints, Probe, Step},
     ring::Ring,
 };
 use model::{
-    AccountId, Epoch, FrontendId, FunctionName, KeyHash, LeaseId, ManagerId, Now, Reason,
-    RingVersion, Span, VersionId, WorkerId, function::Architecture,
+    AccountId, Capacity, Epoch, FrontendId, FunctionName, KeyHash, LeaseId, ManagerId, Now, Reason,
+    Register, RingVersion, Span, VersionId, WorkerId, function::Architecture,
 };
 use proptest::prelude::*;
 

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use decide::{
     Book, Fact,
     book::{
-        Acquire, Config, Effort, EnvRecord, Grant, Input, Load, Mode, Outcome, Output, Reply,
-        Routed, StartFailure, StartId, Target, TargetReport, Ticket, Whose,
+        Acquire, Config, Input, Mode, Outcome, Output, Reply, Routed, StartId, Target, Ticket,
+        Whose,
     },
     fact::RetireWhy,
-    place::Capacity,
 };
 use model::{
-    AccountId, Class, CpuClass, Digest, EnvId, Epoch, FunctionName, KeyHash, Now, PoolKey, Profile,
-    Span, VersionId, WorkerId, function::Architecture, limits,
+    AccountId, Capacity, Class, CpuClass, Digest, Effort, EnvId, Epoch, FunctionName, Grant,
+    Hosted, KeyHash, Load, Now, PoolKey, Profile, Span, TargetReport, Trouble, VersionId, WorkerId,
+    function::Architecture, limits,
 };
 
 const WORKER: WorkerId = WorkerId(1);
@@ -103,7 +103,7 @@ impl Desk {
         }
     }
 
-    fn fail_one(&mut self, why: StartFailure) {
+    fn fail_one(&mut self, why: Trouble) {
         let start = self.pending.remove(0);
         self.tell(Input::StartFailed { start, why });
     }
@@ -314,7 +314,7 @@ fn the_platforms_failures_are_retried_later_and_later() {
     let mut tried = vec![0];
     for second in 1..=200 {
         if !desk.pending.is_empty() {
-            desk.fail_one(StartFailure::Platform);
+            desk.fail_one(Trouble::Platform);
         }
         desk.pass_to(second);
         if !desk.pending.is_empty() {
@@ -323,7 +323,7 @@ fn the_platforms_failures_are_retried_later_and_later() {
     }
     assert_eq!(tried, [0, 1, 3, 7, 15, 31, 63, 123, 183]);
     let last = *desk.reports().last().unwrap();
-    assert_eq!(last.effort, Effort::Retrying(StartFailure::Platform));
+    assert_eq!(last.effort, Effort::Retrying(Trouble::Platform));
     desk.pass_to(250);
     desk.finish_all();
     desk.pass_to(255);
@@ -338,7 +338,7 @@ fn a_user_init_that_fails_is_given_up_and_told_until_the_target_is_set_anew() {
     let mut failures = 0;
     for second in 1..=500 {
         if !desk.pending.is_empty() {
-            desk.fail_one(StartFailure::Init);
+            desk.fail_one(Trouble::Init);
             failures += 1;
         }
         desk.pass_to(second);
@@ -360,7 +360,7 @@ fn a_full_fleet_is_asked_again_and_told() {
     desk.pass_to(20);
     assert_eq!(desk.load(), (3, 0, 0));
     let last = *desk.reports().last().unwrap();
-    assert_eq!((last.envs, last.effort), (3, Effort::Retrying(StartFailure::NoRoom)));
+    assert_eq!((last.envs, last.effort), (3, Effort::Retrying(Trouble::NoRoom)));
     let capacity = Capacity { memory_mb: 1_024, slots: 10, architecture: Architecture::X86_64 };
     desk.tell(Input::WorkerOffers { worker: WORKER, capacity });
     desk.pass_to(120);
@@ -407,7 +407,7 @@ fn raising_again_begins_with_the_survivors() {
 #[test]
 fn found_environments_wait_for_the_controller() {
     let mut desk = Desk::roomy();
-    let record = |n| EnvRecord {
+    let record = |n| Hosted {
         env: EnvId::new(WORKER, n),
         key: key(Class::Provisioned),
         epoch: Epoch(7),

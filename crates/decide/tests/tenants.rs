@@ -9,15 +9,15 @@ use std::{
 use decide::{
     Book, Dice, Fact,
     book::{
-        Acquire, Config, EnvRecord, Grant, Input, Mode, Outcome, Output, Reply, Routed, StartId,
-        Target, TenantRules, Ticket,
+        Acquire, Config, Input, Mode, Outcome, Output, Reply, Routed, StartId, Target, TenantRules,
+        Ticket,
     },
     fact::RetireWhy,
-    place::Capacity,
 };
 use model::{
-    AccountId, AtCap, Class, CpuClass, Digest, EnvId, Epoch, FunctionName, LeaseId, Now, PoolKey,
-    Profile, Reason, Span, TenantId, VersionId, WorkerId, function::Architecture, limits, tenancy,
+    AccountId, AtCap, Capacity, Class, CpuClass, Digest, EnvId, Epoch, FunctionName, Grant, Hosted,
+    LeaseId, Now, PoolKey, Profile, Reason, Span, TenantId, VersionId, WorkerId,
+    function::Architecture, limits, tenancy,
 };
 
 const WORKER: WorkerId = WorkerId(1);
@@ -54,7 +54,7 @@ fn of_tenant(tenant: u64) -> Arc<PoolKey> {
 
 /// What a worker knows of one of its environments.
 #[derive(Clone, Debug)]
-struct Hosted {
+struct Env {
     key: Arc<PoolKey>,
     epoch: Epoch,
     running: Option<LeaseId>,
@@ -69,7 +69,7 @@ struct Desk {
     made: u64,
     /// Starts that the worker has not answered.
     starts: BTreeMap<StartId, Arc<PoolKey>>,
-    hosted: BTreeMap<EnvId, Hosted>,
+    hosted: BTreeMap<EnvId, Env>,
     asked: BTreeMap<Ticket, Arc<PoolKey>>,
     grants: BTreeMap<Ticket, Grant>,
     refusals: BTreeMap<Ticket, Reason>,
@@ -136,7 +136,7 @@ impl Desk {
                 self.starts.insert(start, key);
             }
             Output::Retire { env, epoch, .. } => {
-                let free = |hosted: &Hosted| epoch >= hosted.epoch && hosted.running.is_none();
+                let free = |hosted: &Env| epoch >= hosted.epoch && hosted.running.is_none();
                 let leaves = self.hosted.get(&env).is_some_and(free);
                 self.leave(env, leaves);
             }
@@ -176,7 +176,7 @@ impl Desk {
         let key = self.starts.remove(&start)?;
         self.made += 1;
         let env = EnvId::new(WORKER, self.made);
-        self.hosted.insert(env, Hosted { key, epoch: Epoch(1), running: None });
+        self.hosted.insert(env, Env { key, epoch: Epoch(1), running: None });
         self.tell(Input::Started { start, env, epoch: Epoch(1) });
         Some(env)
     }
@@ -440,7 +440,7 @@ fn a_bound_environment_that_ran_nothing_is_bound_all_the_same() {
         let other = desk.ask(&of_tenant(2), Mode::Existing);
         assert_eq!(desk.grants.get(&other), None, "{outcome:?}");
         // The worker may not have heard of the tenant: the book's word stands.
-        let record = EnvRecord { env: stock, key: generic(), epoch: Epoch(1), busy: false };
+        let record = Hosted { env: stock, key: generic(), epoch: Epoch(1), busy: false };
         desk.tell(Input::Rebuild { worker: WORKER, envs: vec![record] });
         let other = desk.ask(&of_tenant(2), Mode::Existing);
         assert_eq!(desk.grants.get(&other), None, "{outcome:?}");
@@ -453,7 +453,7 @@ fn a_bound_environment_that_ran_nothing_is_bound_all_the_same() {
 fn the_worker_is_believed_about_whose_an_environment_is() {
     let mut desk = Desk::new();
     let [stock] = desk.generic_ready();
-    let record = |key| EnvRecord { env: stock, key, epoch: Epoch(3), busy: false };
+    let record = |key| Hosted { env: stock, key, epoch: Epoch(3), busy: false };
     desk.tell(Input::Rebuild { worker: WORKER, envs: vec![record(of_tenant(1))] });
     let other = desk.ask(&of_tenant(2), Mode::Existing);
     assert_eq!(desk.grants.get(&other), None);
@@ -573,7 +573,7 @@ fn random_history(seed: u64, forgets: bool) -> Desk {
                 }
             }
             14 => {
-                let records = desk.hosted.iter().map(|(env, hosted)| EnvRecord {
+                let records = desk.hosted.iter().map(|(env, hosted)| Hosted {
                     env: *env,
                     key: Arc::clone(&hosted.key),
                     epoch: hosted.epoch,

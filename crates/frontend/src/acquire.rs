@@ -6,17 +6,17 @@
 use std::sync::Arc;
 
 use decide::{
-    book::{Load, Mode},
+    book::Mode,
     search::{Answer, Next, Set},
 };
-use model::{AffinityAsk, KeyHash, LeaseId, ManagerId, Now, Reason, RequestId, Span, TenantId};
+use model::{
+    AffinityAsk, Denied, Grant, KeyHash, LeaseId, ManagerId, Now, Reason, RequestId, Span, TenantId,
+};
 use platform::{
     TaskKind,
     transport::{Pending, Unreachable},
 };
-use wire::manager::{
-    Acquire, Acquired, Admitted, Denied, Found, Grant, ManagerAnswer, ManagerCall, ManagerNote,
-};
+use wire::manager::{Acquire, Acquired, Admitted, Found, ManagerAnswer, ManagerCall, ManagerNote};
 use wire::worker::StartFailure;
 
 use crate::{
@@ -273,8 +273,6 @@ fn conclude(
 ) -> Result<Option<Lease>, Refusal> {
     let Asked { manager, set, at } = asked;
     let Acquired { found, load, register } = acquired;
-    let wire::manager::Load { idle, busy, starting, waiting } = load;
-    let load = Load { idle, busy, starting, waiting };
     let now = gate.clock.now();
     let told = Told { set, load: Some(load), register };
     let path_set = path.set;

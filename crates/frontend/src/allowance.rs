@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use decide::admit::{self, Admission, Allowances};
-use model::{AccountId, Now, Reason, Span, limits};
+use decide::admit::{Admission, Allowances};
+use model::{AccountId, BlockAsk, Now, Reason, Span, limits};
 use platform::TaskKind;
 use tokio::sync::Notify;
-use wire::manager::{BlockAsk, Lent, ManagerAnswer, ManagerCall};
+use wire::manager::{ManagerAnswer, ManagerCall};
 
 use crate::{Gate, acquire::Wanted, admit::Slot, refusal::Refusal};
 
@@ -82,7 +82,7 @@ pub(crate) async fn admit(gate: &Arc<Gate>, wanted: Wanted<'_>) -> Result<Option
         match admission {
             Admission::Yes(_) => return Ok(Some(Slot::allowed(gate, config.account))),
             Admission::Exact => return Ok(None),
-            Admission::No(refusal) => return Err(refused(refusal)),
+            Admission::No(denied) => return Err(denied.into()),
             Admission::Wait(ask, until) => {
                 if let Some(ask) = ask {
                     put(gate, ask);
@@ -105,7 +105,7 @@ pub(crate) fn without_counter(gate: &Arc<Gate>, wanted: Wanted<'_>) -> Result<Sl
     let admission = gate.allowances.lock().admit(now, config.account, &config.name);
     match admission {
         Admission::Yes(_) => Ok(Slot::allowed(gate, config.account)),
-        Admission::No(refusal) => Err(refused(refusal)),
+        Admission::No(denied) => Err(denied.into()),
         // An answer came this moment; the next attempt goes by it.
         Admission::Exact | Admission::Wait(..) => {
             Err(Refusal::Throttled { reason: Reason::NoManager, retry_after: Span::secs(1) })
@@ -122,16 +122,14 @@ pub(crate) fn beat(gate: &Arc<Gate>) {
 }
 
 /// The question goes on without the call that caused it: others wait for its answer.
-fn put(gate: &Arc<Gate>, ask: admit::BlockAsk) {
+fn put(gate: &Arc<Gate>, ask: BlockAsk) {
     let Some(counter) = gate.router.counter(ask.account) else { return };
     let Some(caller) = gate.managers.get(&counter).cloned() else { return };
     let gate_then = Arc::clone(gate);
     gate.tasks.spawn(TaskKind::Background, "question for slots", async move {
         let gate = gate_then;
-        let admit::BlockAsk { account, seq, held, want } = ask;
-        let call = ManagerCall::Borrow(gate.frontend, BlockAsk { account, seq, held, want });
-        let answer = caller.call(call).await;
-        heard(&gate, account, answer.ok());
+        let answer = caller.call(ManagerCall::Borrow(gate.frontend, ask)).await;
+        heard(&gate, ask.account, answer.ok());
         gate.allowances.answered.notify_waiters();
     });
 }
@@ -141,7 +139,7 @@ fn heard(gate: &Gate, account: AccountId, answer: Option<ManagerAnswer>) {
     match answer {
         Some(ManagerAnswer::Lent(Some(lent))) => {
             gate.router.learn_limit(account, lent.limit);
-            gate.allowances.lock().lent(now, &of_wire(lent));
+            gate.allowances.lock().lent(now, &lent);
         }
         // A later question was answered, or will be.
         Some(ManagerAnswer::Lent(None)) => {}
@@ -156,16 +154,6 @@ fn heard(gate: &Gate, account: AccountId, answer: Option<ManagerAnswer>) {
             | ManagerAnswer::Targets(_),
         ) => tracing::error!("the counter answered something else"),
     }
-}
-
-fn of_wire(lent: Lent) -> admit::Lent {
-    let Lent { account, seq, slots, block, pressed, limit, frontends } = lent;
-    admit::Lent { account, seq, slots, block, pressed, limit, frontends }
-}
-
-fn refused(refusal: admit::Refusal) -> Refusal {
-    let admit::Refusal { reason, retry_after } = refusal;
-    Refusal::Throttled { reason, retry_after }
 }
 
 fn left(now: Now, until: Now) -> Duration {

@@ -11,7 +11,7 @@ use aws_api::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use model::{Reason, RequestId, Span, limits, reason::ReasonKind};
+use model::{Denied, Reason, RequestId, Span, limits, reason::ReasonKind};
 use wire::worker::StartFailure;
 
 use crate::respond::{self, Answer};
@@ -49,6 +49,12 @@ pub(crate) enum Refusal {
     Internal {
         message: String,
     },
+}
+
+impl From<Denied> for Refusal {
+    fn from(Denied { reason, retry_after }: Denied) -> Refusal {
+        Refusal::Throttled { reason, retry_after }
+    }
 }
 
 impl Refusal {

@@ -10,17 +10,16 @@ use std::{
 
 use decide::{
     Dice,
-    arcs::{self, Bounds, Register, RingArc},
-    book::{self, Mode},
+    arcs::{self, Bounds, RingArc},
+    book::Mode,
     ring::{Candidates, Preds, Ring, Rings, Version},
     route::{self, SetRecord, SetView, THETA_PERCENT},
     search::{self, Next, Route, Search, Steering},
 };
 use model::{
-    AccountId, Attrs, FleetId, FrontendId, KeyHash, ManagerId, Now, PoolKey, RingRecord, RingState,
-    RingVersion, limits, ring::KEY_SHARE_WHOLE,
+    AccountId, Attrs, FleetId, FrontendId, KeyHash, Load, ManagerId, Now, PoolKey, Pred, Register,
+    RingRecord, RingState, RingVersion, limits, ring::KEY_SHARE_WHOLE,
 };
-use wire::{handoff, manager};
 
 use crate::{acquire::Wanted, view::Callable};
 
@@ -56,8 +55,8 @@ struct Memory {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told {
     pub(crate) set: search::Set,
-    pub(crate) load: Option<book::Load>,
-    pub(crate) register: Option<manager::Register>,
+    pub(crate) load: Option<Load>,
+    pub(crate) register: Option<Register>,
 }
 
 /// A set that this frontend may shrink.
@@ -235,16 +234,12 @@ impl Router {
 
     /// Who may hold environments of the call's key from before the manager that is to
     /// be asked; each is named once for a call (A3).
-    pub(crate) fn preds(&self, path: &mut Path, manager: ManagerId) -> Vec<handoff::Pred> {
+    pub(crate) fn preds(&self, path: &mut Path, manager: ManagerId) -> Vec<Pred> {
         let of = self.all_preds(path, manager).without(&path.named);
         for pred in of.as_slice() {
             path.named.push(*pred);
         }
-        let named = |pred: &decide::ring::Pred| {
-            let decide::ring::Pred { manager, tier, askers } = *pred;
-            handoff::Pred { manager, tier, askers }
-        };
-        of.as_slice().iter().map(named).collect()
+        of.as_slice().to_vec()
     }
 
     fn all_preds(&self, path: &Path, manager: ManagerId) -> Preds {
@@ -308,9 +303,8 @@ impl Router {
     }
 
     /// What goes with a question about a client's set (A7).
-    pub(crate) fn register(&self, path: &Path) -> Option<manager::Register> {
-        let Register { epoch, writer, size } = self.memory().steering.register(path.client)?;
-        Some(manager::Register { epoch, writer, size })
+    pub(crate) fn register(&self, path: &Path) -> Option<Register> {
+        self.memory().steering.register(path.client)
     }
 
     pub(crate) fn answered(
@@ -329,8 +323,8 @@ impl Router {
             view.heard(manager, load);
         }
         path.search.answered(manager, answer, &mut memory.steering);
-        if let Some(manager::Register { epoch, writer, size }) = register {
-            memory.steering.learn(now, path.client, Register { epoch, writer, size });
+        if let Some(register) = register {
+            memory.steering.learn(now, path.client, register);
         }
     }
 

@@ -5,12 +5,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{AffinityAnswer, LeaseId, ManagerId, PayloadRef, limits};
+use model::{AffinityAnswer, Grant, LeaseId, ManagerId, PayloadRef, limits};
 use platform::{Body, TaskKind, transport::Pending};
-use wire::{
-    manager::Grant,
-    worker::{Ran, Refusal as WorkerRefusal, Run, WorkerAnswer, WorkerCall},
-};
+use wire::worker::{Ran, Refusal as WorkerRefusal, Run, WorkerAnswer, WorkerCall};
 
 use crate::{
     Gate, acquire,

@@ -7,8 +7,6 @@
 #![forbid(unsafe_code)]
 
 mod follow;
-mod handoff;
-mod lend;
 mod owner;
 mod perform;
 mod registers;

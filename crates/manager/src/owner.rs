@@ -11,21 +11,19 @@ use decide::{
     },
 };
 use model::{
-    Attrs, FrontendId, FunctionConfig, KeyHash, LeaseId, ManagerId, Now, PoolKey, RingVersion,
-    Span, VersionId, WorkerId, limits,
+    Attrs, Denied, FrontendId, FunctionConfig, KeyHash, LeaseId, ManagerId, Now, PoolKey, Register,
+    RingVersion, Span, Trouble, VersionId, WorkerId, limits,
 };
 use platform::{Call, Clock, Mail, TaskKind, Tasks, transport::Reply};
 use tokio::sync::mpsc;
 use wire::{
-    manager::{
-        Acquire, Admit, Admitted, Denied, Inspection, ManagerAnswer, ManagerCall, ManagerNote,
-    },
+    manager::{Acquire, Admit, Admitted, Inspection, ManagerAnswer, ManagerCall, ManagerNote},
     worker::{Listed, StartFailure, Started, WorkerAnswer, WorkerCall},
 };
 
 use crate::{
-    ManagerCaller, ManagerInbox, Settings, WorkerCaller, follow::Fact, handoff,
-    registers::Registers, targets::Targets, tenancy::Tenancies, timer::Timer, workers,
+    ManagerCaller, ManagerInbox, Settings, WorkerCaller, follow::Fact, registers::Registers,
+    targets::Targets, tenancy::Tenancies, timer::Timer,
 };
 
 /// A call waits for an environment no longer than any function may run.
@@ -53,7 +51,7 @@ pub(crate) struct Asker {
     /// What the counter gave to a call that entered.
     pub(crate) admitted: Option<Admitted>,
     pub(crate) hash: KeyHash,
-    pub(crate) register: Option<wire::manager::Register>,
+    pub(crate) register: Option<Register>,
 }
 
 /// A full queue makes the tasks that report wait; none of them serves a call.
@@ -180,7 +178,8 @@ impl Owner {
                 Err(denied) => reply.send(ManagerAnswer::Denied(denied)),
             },
             ManagerCall::Borrow(holder, ask) => {
-                reply.send(ManagerAnswer::Lent(self.lend(holder, ask)));
+                let lent = self.counter.lend(self.clock.now(), holder, ask);
+                reply.send(ManagerAnswer::Lent(lent));
             }
             ManagerCall::InFlight { account } => {
                 reply.send(ManagerAnswer::InFlight(self.book.client_calls(account)));
@@ -199,14 +198,9 @@ impl Owner {
             holder: admit.holder,
         };
         self.counted += 1;
-        match self.counter.take(self.clock.now(), &ask) {
-            Ok(decide::admit::Admitted { lease, in_version, limit_max, .. }) => {
-                Ok(Admitted { lease, in_version, limit_max })
-            }
-            Err(refusal) => {
-                Err(Denied { reason: refusal.reason, retry_after: refusal.retry_after })
-            }
-        }
+        let admitted = self.counter.take(self.clock.now(), &ask)?;
+        let decide::admit::Admitted { lease, in_version, limit_max, .. } = admitted;
+        Ok(Admitted { lease, in_version, limit_max })
     }
 
     fn acquire(
@@ -236,7 +230,7 @@ impl Owner {
         self.configs.entry(hash).or_insert(config);
         let deadline = self.clock.now() + ACQUIRE_TTL;
         let mode = if may_create { Mode::ExistingOrNew } else { Mode::Existing };
-        let routed = Routed { by, preds: handoff::preds(&preds) };
+        let routed = Routed { by, preds: preds.into_iter().collect() };
         let ask = AcquireInput { ticket, hash, key, mode, deadline, client_cap, routed, affinity };
         self.tell(Input::Acquire(ask));
     }
@@ -262,10 +256,8 @@ impl Owner {
             ManagerNote::Provision { account, function, provisioned } => {
                 self.counter.provision(self.clock.now(), account, &function, provisioned);
             }
-            ManagerNote::Hear { from, word } => {
-                self.tell(Input::Hear { from, word: handoff::heard(word) });
-            }
-            ManagerNote::Owned(hosted) => self.tell(Input::Owned(handoff::moved(hosted))),
+            ManagerNote::Hear { from, word } => self.tell(Input::Hear { from, word }),
+            ManagerNote::Owned(hosted) => self.tell(Input::Owned(hosted)),
             ManagerNote::Transferred { env, epoch, to } => {
                 self.tell(Input::Transferred { env, epoch, to });
             }
@@ -278,10 +270,9 @@ impl Owner {
     fn event(&mut self, event: Event) {
         match event {
             Event::StartEnded { start, result } => self.start_ended(start, result),
-            Event::Listed(worker, listed) => {
-                let capacity = workers::capacity(listed.offer);
+            Event::Listed(worker, Listed { capacity, envs }) => {
                 self.tell(Input::WorkerOffers { worker, capacity });
-                self.tell(Input::Rebuild { worker, envs: workers::records(listed) });
+                self.tell(Input::Rebuild { worker, envs });
             }
             Event::WorkerLost(worker) => {
                 tracing::warn!(%worker, "the way to a worker is broken");
@@ -316,19 +307,18 @@ impl Owner {
     }
 
     fn start_ended(&mut self, start: StartId, result: Result<Started, StartFailure>) {
-        use decide::book::StartFailure as Why;
         match result {
             Ok(Started { env, epoch, .. }) => self.tell(Input::Started { start, env, epoch }),
             Err(failure) => {
                 let why = match failure {
                     StartFailure::Platform { ref message } => {
                         tracing::warn!(message, "an environment could not be built");
-                        Why::Platform
+                        Trouble::Platform
                     }
-                    StartFailure::NoRoom => Why::NoRoom,
+                    StartFailure::NoRoom => Trouble::NoRoom,
                     StartFailure::InvalidRuntime { .. }
                     | StartFailure::InitFailed { .. }
-                    | StartFailure::InvalidEntryPoint { .. } => Why::Init,
+                    | StartFailure::InvalidEntryPoint { .. } => Trouble::Init,
                 };
                 self.failures.insert(start, failure);
                 self.tell(Input::StartFailed { start, why });

@@ -1,21 +1,15 @@
 //! What the book decided, done: answers to callers, orders to workers. Nothing
 //! here waits, because the owner must not: orders are carried by tasks.
 
-use decide::{
-    book::{self, Output, StartId},
-    handoff::Word,
-};
-use model::{Epoch, KeyHash, ManagerId, PoolKey, WorkerId};
+use decide::book::{self, Output, StartId};
+use model::{Denied, Epoch, KeyHash, Load, ManagerId, PoolKey, WorkerId, handoff::Word};
 use platform::TaskKind;
 use wire::{
-    manager::{Acquired, Denied, Found, Grant, Load, ManagerAnswer, ManagerNote},
+    manager::{Acquired, Found, ManagerAnswer, ManagerNote},
     worker::{Start, StartFailure, WorkerAnswer, WorkerCall, WorkerNote},
 };
 
-use crate::{
-    handoff,
-    owner::{Asker, Event, Owner},
-};
+use crate::owner::{Asker, Event, Owner};
 
 /// Owners of environments begin to count here; each grant adds one.
 const FIRST_EPOCH: Epoch = Epoch(1);
@@ -50,7 +44,7 @@ impl Owner {
             Found::Granted(grant) => Some(grant.lease),
             Found::NoIdle | Found::AskAnother | Found::Denied(_) | Found::StartFailed(_) => None,
         };
-        let acquired = Acquired { found, load: wire_load(load), register };
+        let acquired = Acquired { found, load, register };
         let answer = match admitted {
             Some(admitted) => ManagerAnswer::Entered(admitted, acquired),
             None => ManagerAnswer::Acquired(acquired),
@@ -61,12 +55,9 @@ impl Owner {
         }
     }
 
-    fn found(&self, reply: book::Reply, hash: KeyHash) -> (Found, book::Load) {
+    fn found(&self, reply: book::Reply, hash: KeyHash) -> (Found, Load) {
         match reply {
-            book::Reply::Grant(grant, load) => {
-                let book::Grant { env, worker, lease, epoch, warm, affinity } = grant;
-                (Found::Granted(Grant { env, worker, lease, epoch, warm, affinity }), load)
-            }
+            book::Reply::Grant(grant, load) => (Found::Granted(grant), load),
             book::Reply::NoIdle(load) => (Found::NoIdle, load),
             book::Reply::Throttle(load) => (Found::AskAnother, load),
             book::Reply::Refused { reason, retry_after } => {
@@ -126,7 +117,7 @@ impl Owner {
         let Some(link) = self.peers.get(&to) else {
             return tracing::warn!(%to, "a predecessor or successor is not known here");
         };
-        let note = ManagerNote::Hear { from: self.manager, word: handoff::said(word) };
+        let note = ManagerNote::Hear { from: self.manager, word };
         if let Err(note) = link.try_note(note) {
             let caller = link.clone();
             self.tasks.spawn(TaskKind::Background, "word to a manager", async move {
@@ -134,9 +125,4 @@ impl Owner {
             });
         }
     }
-}
-
-fn wire_load(load: book::Load) -> Load {
-    let book::Load { idle, busy, starting, waiting } = load;
-    Load { idle, busy, starting, waiting }
 }

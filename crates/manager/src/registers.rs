@@ -4,8 +4,7 @@
 
 use std::collections::HashMap;
 
-use decide::arcs::Register;
-use wire::manager;
+use model::Register;
 
 /// Clients remembered; above it all are forgotten, which frontends make good.
 const CLIENTS_MAX: usize = 65_536;
@@ -15,31 +14,15 @@ pub(crate) struct Registers(HashMap<u64, Register>);
 
 impl Registers {
     /// Joins what a frontend holds and gives back what both hold now.
-    pub(crate) fn meet(
-        &mut self,
-        client: u64,
-        told: Option<manager::Register>,
-    ) -> Option<manager::Register> {
-        let Some(told) = told.map(of_wire) else {
-            return self.0.get(&client).copied().map(to_wire);
-        };
+    pub(crate) fn meet(&mut self, client: u64, told: Option<Register>) -> Option<Register> {
+        let Some(told) = told else { return self.0.get(&client).copied() };
         if self.0.len() >= CLIENTS_MAX && !self.0.contains_key(&client) {
             self.0.clear();
         }
         let held = self.0.entry(client).or_insert(told);
         *held = held.join(told);
-        Some(to_wire(*held))
+        Some(*held)
     }
-}
-
-fn of_wire(register: manager::Register) -> Register {
-    let manager::Register { epoch, writer, size } = register;
-    Register { epoch, writer, size }
-}
-
-fn to_wire(register: Register) -> manager::Register {
-    let Register { epoch, writer, size } = register;
-    manager::Register { epoch, writer, size }
 }
 
 #[cfg(test)]
@@ -48,8 +31,8 @@ mod tests {
 
     use super::*;
 
-    fn register(epoch: u64, size: u16) -> manager::Register {
-        manager::Register { epoch: Epoch(epoch), writer: FrontendId(1), size }
+    fn register(epoch: u64, size: u16) -> Register {
+        Register { epoch: Epoch(epoch), writer: FrontendId(1), size }
     }
 
     #[test]

@@ -4,9 +4,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use decide::book::{self, Input, Target};
-use model::KeyHash;
-use wire::manager::{Effort, SetTarget, TargetReport, TargetsHeld, Trouble};
+use decide::book::{Input, Target};
+use model::{KeyHash, Load, TargetReport};
+use wire::manager::{SetTarget, TargetsHeld};
 
 use crate::owner::Owner;
 
@@ -24,9 +24,9 @@ impl Targets {
 
     /// Of a target that the controller did not set nothing is kept: that is this
     /// manager's own stock.
-    pub(crate) fn report(&mut self, report: book::TargetReport) {
+    pub(crate) fn report(&mut self, report: TargetReport) {
         if let Some(last) = self.reports.get_mut(&report.hash) {
-            *last = Some(of_book(report));
+            *last = Some(report);
         }
     }
 
@@ -50,23 +50,8 @@ impl Owner {
             self.configs.entry(hash).or_insert(Arc::clone(&config));
         }
         self.tell(Input::SetTarget(Target { key, hash, share, epoch }));
-        if share == 0 && self.book.load(hash) == book::Load::default() {
+        if share == 0 && self.book.load(hash) == Load::default() {
             self.configs.remove(&hash);
         }
     }
-}
-
-fn of_book(report: book::TargetReport) -> TargetReport {
-    let book::TargetReport { hash, epoch, share, envs, busy, idle, starting, failed, effort } =
-        report;
-    let effort = match effort {
-        book::Effort::Going => Effort::Going,
-        book::Effort::GivenUp => Effort::GivenUp,
-        book::Effort::Retrying(why) => Effort::Retrying(match why {
-            book::StartFailure::Init => Trouble::Init,
-            book::StartFailure::NoRoom => Trouble::NoRoom,
-            book::StartFailure::Platform => Trouble::Platform,
-        }),
-    };
-    TargetReport { hash, epoch, share, envs, busy, idle, starting, failed, effort }
 }

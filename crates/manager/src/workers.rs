@@ -4,11 +4,10 @@
 
 use std::time::Duration;
 
-use decide::{book::EnvRecord, place::Capacity};
 use model::{ManagerId, WorkerId};
 use platform::transport::{Contact, Contacts};
 use tokio::sync::mpsc;
-use wire::worker::{Hosted, Listed, Offer, WorkerAnswer, WorkerCall};
+use wire::worker::{Listed, WorkerAnswer, WorkerCall};
 
 use crate::{WorkerCaller, owner::Event};
 
@@ -64,17 +63,4 @@ async fn list(manager: ManagerId, caller: &WorkerCaller) -> Option<Listed> {
         | WorkerAnswer::Logs(_)
         | WorkerAnswer::LogsUnreadable { .. } => None,
     }
-}
-
-pub(crate) fn capacity(offer: Offer) -> Capacity {
-    let Offer { memory_mb, slots, architecture } = offer;
-    Capacity { memory_mb, slots, architecture }
-}
-
-pub(crate) fn records(listed: Listed) -> Vec<EnvRecord> {
-    let record = |hosted: Hosted| {
-        let Hosted { env, key, epoch, busy } = hosted;
-        EnvRecord { env, key, epoch, busy }
-    };
-    listed.envs.into_iter().map(record).collect()
 }

@@ -9,9 +9,12 @@
 extern crate alloc;
 
 pub mod affinity;
+pub mod allowance;
 pub mod arn;
 pub mod civil;
+pub mod environment;
 pub mod function;
+pub mod handoff;
 pub mod ids;
 pub mod invariant;
 pub mod limits;
@@ -20,15 +23,20 @@ pub mod payload;
 pub mod pool_key;
 pub mod provisioned;
 pub mod reason;
+pub mod register;
 pub mod report;
 pub mod ring;
+pub mod target;
 pub mod tenancy;
 pub mod time;
 
 pub use affinity::{Affinity, AffinityAnswer, AffinityAsk, WhenBusy};
+pub use allowance::{BlockAsk, Lent};
 pub use arn::{FunctionRef, Qualifier};
 pub use civil::Civil;
+pub use environment::{Capacity, Grant, Hosted, Load, Trouble};
 pub use function::{FunctionConfig, FunctionState, Runtime};
+pub use handoff::Pred;
 pub use ids::{
     AccountId, EnvId, Epoch, FleetId, FrontendId, FunctionName, LeaseId, ManagerId, Region,
     RequestId, RingVersion, SlotId, TenantId, VersionId, WorkerId,
@@ -40,8 +48,10 @@ pub use pool_key::{Class, CpuClass, KeyHash, PoolKey};
 pub use provisioned::{
     ProvisionedCause, ProvisionedConfig, ProvisionedSet, ProvisionedState, ProvisionedStatus,
 };
-pub use reason::Reason;
+pub use reason::{Denied, Reason};
+pub use register::Register;
 pub use report::{Arm, ErrorClass, ExecutionReport};
 pub use ring::{Attrs, Profile, RingRecord, RingState};
+pub use target::{Effort, TargetReport};
 pub use tenancy::{AtCap, Tenancy};
 pub use time::{Now, Span};

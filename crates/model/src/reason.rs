@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Span;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reason {
     // Limits: 429, the caller asks for more than was agreed.
@@ -23,6 +25,15 @@ pub enum Reason {
     NoCapacity,
     /// No manager answered in time.
     NoManager,
+}
+
+/// A refusal: one reason, and when to come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    pub reason: Reason,
+    /// Time until asking again may help: zero where unknown, `Span(u64::MAX)` where
+    /// waiting alone does not.
+    pub retry_after: Span,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

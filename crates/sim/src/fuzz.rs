@@ -10,9 +10,8 @@ use decide::{
         Acquire, Config, Input, Mode, Outcome as LeaseOutcome, Outputs, Routed, StartId, Ticket,
         Whose,
     },
-    place::Capacity,
 };
-use model::{EnvId, Epoch, KeyHash, LeaseId, Now, PoolKey, Span, WorkerId};
+use model::{Capacity, EnvId, Epoch, KeyHash, LeaseId, Now, PoolKey, Span, WorkerId};
 
 use crate::{
     Workload,

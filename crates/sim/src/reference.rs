@@ -5,10 +5,10 @@
 
 use decide::{
     Book, Fact,
-    book::{Input, Load, Mode, Outcome, Output, Reply, StartFailure, StartId, Ticket},
+    book::{Input, Mode, Outcome, Output, Reply, StartId, Ticket},
     fact::RetireWhy,
 };
-use model::{EnvId, Epoch, KeyHash, LeaseId, Now, Span};
+use model::{EnvId, Epoch, KeyHash, LeaseId, Load, Now, Span, Trouble};
 
 /// What the model found wrong.
 pub(crate) type Verdict = Result<(), String>;
@@ -437,5 +437,4 @@ impl Reference {
 }
 
 /// A start that the platform fails is not the end of its call.
-pub(crate) const FAILURES: [StartFailure; 3] =
-    [StartFailure::Init, StartFailure::NoRoom, StartFailure::Platform];
+pub(crate) const FAILURES: [Trouble; 3] = [Trouble::Init, Trouble::NoRoom, Trouble::Platform];

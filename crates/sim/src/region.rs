@@ -18,13 +18,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use decide::{
     Dice,
     admit::{AccountLimits, Counter},
-    arcs::{self, Bounds, Register, gossip},
-    book::{Grant, Input, Reply, StartId},
+    arcs::{self, Bounds, gossip},
+    book::{Input, Reply, StartId},
     ring::Ring,
 };
 use model::{
-    AccountId, EnvId, KeyHash, LeaseId, ManagerId, Now, PoolKey, RingVersion, Span, invariant,
-    limits,
+    AccountId, EnvId, Grant, KeyHash, LeaseId, ManagerId, Now, PoolKey, Register, RingVersion,
+    Span, invariant, limits,
 };
 
 use crate::heap::Heap;

@@ -18,12 +18,14 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use decide::{
     Book,
     book::{
-        Acquire, Config, Grant, Input, Mode, Outcome, Output, Outputs, Reply, Routed, StartFailure,
-        StartId, Ticket, Whose,
+        Acquire, Config, Input, Mode, Outcome, Output, Outputs, Reply, Routed, StartId, Ticket,
+        Whose,
     },
-    place::Capacity,
 };
-use model::{EnvId, Epoch, FunctionName, KeyHash, Now, Span, WorkerId, function::Architecture};
+use model::{
+    Capacity, EnvId, Epoch, FunctionName, Grant, KeyHash, Now, Span, Trouble, WorkerId,
+    function::Architecture,
+};
 
 use crate::world::key_of;
 
@@ -98,9 +100,9 @@ impl Stage {
             ["started", start] => self.started(StartId(number(start)?))?,
             ["failed", start, why] => {
                 let why = match *why {
-                    "init" => StartFailure::Init,
-                    "noroom" => StartFailure::NoRoom,
-                    "platform" => StartFailure::Platform,
+                    "init" => Trouble::Init,
+                    "noroom" => Trouble::NoRoom,
+                    "platform" => Trouble::Platform,
                     _ => return Err("init, noroom or platform"),
                 };
                 Input::StartFailed { start: StartId(number(start)?), why }

@@ -16,13 +16,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use decide::{
     Dice,
     admit::{AccountLimits, Counter},
-    arcs::{Bounds, Register},
+    arcs::Bounds,
     book::{Input, Reply, StartId},
     ring::Ring,
 };
 use model::{
     AccountId, Class, CpuClass, Digest, EnvId, Epoch, KeyHash, LeaseId, ManagerId, Now, PoolKey,
-    RingVersion, Span, VersionId, function::Architecture, invariant, limits,
+    Register, RingVersion, Span, VersionId, function::Architecture, invariant, limits,
 };
 
 use crate::{

@@ -8,7 +8,6 @@
 pub mod codec;
 pub mod control;
 pub mod frame;
-pub mod handoff;
 pub mod manager;
 pub mod store;
 pub mod worker;

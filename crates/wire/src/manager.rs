@@ -4,16 +4,13 @@
 use std::sync::Arc;
 
 use model::{
-    AccountId, AffinityAnswer, AffinityAsk, EnvId, Epoch, FrontendId, FunctionConfig, FunctionName,
-    KeyHash, LeaseId, ManagerId, PoolKey, Reason, RequestId, RingVersion, Span, TenantId,
-    VersionId, WorkerId,
+    AccountId, AffinityAsk, BlockAsk, Denied, EnvId, Epoch, FrontendId, FunctionConfig,
+    FunctionName, Grant, Hosted, KeyHash, LeaseId, Lent, Load, ManagerId, PoolKey, Pred, Register,
+    RequestId, RingVersion, TargetReport, TenantId, VersionId, WorkerId, handoff::Word,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    handoff::{Pred, Word},
-    worker::{Hosted, StartFailure},
-};
+use crate::worker::StartFailure;
 
 /// To the manager, with an answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,33 +56,6 @@ pub struct Admitted {
     pub limit_max: u32,
 }
 
-/// What a frontend holds of an account, and how many slots more it wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockAsk {
-    pub account: AccountId,
-    /// Grows with every question of the frontend about the account.
-    pub seq: u64,
-    pub held: u32,
-    pub want: u32,
-}
-
-/// What a frontend has of an account from now on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lent {
-    pub account: AccountId,
-    /// Of the question that it answers.
-    pub seq: u64,
-    /// Slots, those it held included.
-    pub slots: u32,
-    /// Slots that are lent at a time; absent where the account is counted exactly.
-    pub block: Option<u32>,
-    /// Somebody got less than it wanted.
-    pub pressed: bool,
-    /// What the account may have in flight, and the frontends that share it.
-    pub limit: u32,
-    pub frontends: u32,
-}
-
 /// How an acquire was answered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Acquired {
@@ -106,23 +76,6 @@ pub enum Found {
     Denied(Denied),
     /// The environment that the call waited for could not be built.
     StartFailed(StartFailure),
-}
-
-/// Hints about one pool; they only steer (I7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Load {
-    pub idle: u32,
-    pub busy: u32,
-    pub starting: u32,
-    pub waiting: u32,
-}
-
-/// The size of a client's set of managers, as it travels (A7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Register {
-    pub epoch: Epoch,
-    pub writer: FrontendId,
-    pub size: u16,
 }
 
 /// To the manager, without an answer.
@@ -179,38 +132,6 @@ pub struct TargetsHeld {
     pub changed: Vec<TargetReport>,
 }
 
-/// How one target is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TargetReport {
-    pub hash: KeyHash,
-    pub epoch: Epoch,
-    pub share: u32,
-    pub envs: u32,
-    pub busy: u32,
-    pub idle: u32,
-    pub starting: u32,
-    /// Starts that failed since the target was set.
-    pub failed: u32,
-    pub effort: Effort,
-}
-
-/// What a manager does about what a target lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Effort {
-    Going,
-    Retrying(Trouble),
-    /// The user's init failed too often: nothing until the target is set anew.
-    GivenUp,
-}
-
-/// Why starts fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Trouble {
-    Init,
-    NoRoom,
-    Platform,
-}
-
 /// May one more call of this function run now?
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Admit {
@@ -243,26 +164,6 @@ pub struct Acquire {
     /// before (A3).
     pub by: RingVersion,
     pub preds: Vec<Pred>,
-}
-
-/// An environment lease.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Grant {
-    pub env: EnvId,
-    pub worker: WorkerId,
-    pub lease: LeaseId,
-    pub epoch: Epoch,
-    /// No init was waited for.
-    pub warm: bool,
-    /// Where the call asked by affinity: whether its value's environment is the same.
-    pub affinity: Option<AffinityAnswer>,
-}
-
-/// A refusal: one reason, and when to come again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Denied {
-    pub reason: Reason,
-    pub retry_after: Span,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{
-    AccountId, EnvId, Epoch, ExecutionReport, FunctionConfig, FunctionName, LeaseId, ManagerId,
-    PayloadRef, PoolKey, RequestId, Span, TenantId, function::Architecture,
+    AccountId, Capacity, EnvId, Epoch, ExecutionReport, FunctionConfig, FunctionName, Hosted,
+    LeaseId, ManagerId, PayloadRef, PoolKey, RequestId, Span, TenantId,
 };
 use serde::{Deserialize, Serialize};
+
+pub use model::Capacity as Offer;
 
 /// To the worker, with an answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -71,25 +73,8 @@ pub struct Started {
 /// A worker as a manager needs to know it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Listed {
-    pub offer: Offer,
+    pub capacity: Capacity,
     pub envs: Vec<Hosted>,
-}
-
-/// What a host has for environments, in use or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offer {
-    pub memory_mb: u64,
-    pub slots: u32,
-    pub architecture: Architecture,
-}
-
-/// One environment of the worker that asks is told about.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Hosted {
-    pub env: EnvId,
-    pub key: Arc<PoolKey>,
-    pub epoch: Epoch,
-    pub busy: bool,
 }
 
 /// One invocation.

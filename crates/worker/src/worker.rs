@@ -3,14 +3,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use model::{EnvId, Epoch, ManagerId, WorkerId, check_invariant, invariant};
+use model::{EnvId, Epoch, Hosted, ManagerId, WorkerId, check_invariant, invariant};
 use platform::{Call, Mail, TaskKind};
 use tokio::sync::mpsc;
 use wire::{
     manager::ManagerNote,
     worker::{
-        Hosted, Listed, Refusal, Run, Start, StartFailure, Started, WorkerAnswer, WorkerCall,
-        WorkerNote,
+        Listed, Refusal, Run, Start, StartFailure, Started, WorkerAnswer, WorkerCall, WorkerNote,
     },
 };
 
@@ -92,7 +91,7 @@ impl Owner {
             epoch: entry.epoch,
             busy: entry.tenure.is_busy(),
         };
-        Listed { offer: self.room.offer(), envs: theirs.map(hosted).collect() }
+        Listed { capacity: self.room.capacity(), envs: theirs.map(hosted).collect() }
     }
 
     fn strike_off(&mut self, env: EnvId) {

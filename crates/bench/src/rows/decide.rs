@@ -9,15 +9,14 @@ use decide::{
     admit::{AccountLimits, Ask, Counter},
     arcs::{self, Bounds, RingArc},
     book::{self, Acquire, Input, Mode, Outcome, Output, Outputs, Reply, Ticket},
-    place::Capacity,
     ring::Ring,
     route,
     search::{Answer, Next, Route, Search, Steering},
 };
 use model::{
-    AccountId, Class, CpuClass, Digest, EnvId, Epoch, FrontendId, FunctionName, KeyHash, LeaseId,
-    ManagerId, Now, PoolKey, Profile, RingVersion, Span, VersionId, WorkerId,
-    function::Architecture,
+    AccountId, Capacity, Class, CpuClass, Digest, EnvId, Epoch, FrontendId, FunctionName, Hosted,
+    KeyHash, LeaseId, Load, ManagerId, Now, PoolKey, Profile, RingVersion, Span, VersionId,
+    WorkerId, function::Architecture,
 };
 
 use crate::{machine, report::Row, sample::Samples};
@@ -112,7 +111,7 @@ impl Region {
         let mut search = Search::begin(now, route, &self.ring, &mut self.steering);
         let next = search.next(now, &self.ring, &mut self.steering, &mut self.dice);
         if let Next::Ask { manager, .. } = next {
-            let load = book::Load { idle: 1, ..book::Load::default() };
+            let load = Load { idle: 1, ..Load::default() };
             let answer = Answer::Granted { load, warm: true, took: Span::ZERO };
             search.answered(manager, answer, &mut self.steering);
         }
@@ -141,7 +140,7 @@ impl Warm {
         let capacity = Capacity { memory_mb: 1 << 40, slots: u32::MAX, architecture };
         let worker = WorkerId(1);
         warm.book.handle(Now(0), Input::WorkerOffers { worker, capacity }, &mut warm.out);
-        let record = |(n, (_, key)): (usize, &(KeyHash, Arc<PoolKey>))| book::EnvRecord {
+        let record = |(n, (_, key)): (usize, &(KeyHash, Arc<PoolKey>))| Hosted {
             env: EnvId::new(worker, n as u64),
             key: Arc::clone(key),
             epoch: Epoch(1),

@@ -8,7 +8,7 @@ use alloc::{
 };
 use core::fmt;
 
-use model::{FunctionName, Now, Reason, Span, TenantId, VersionId, limits};
+use model::{Denied, FunctionName, Now, Reason, Span, TenantId, VersionId, limits};
 
 use super::bucket::Bucket;
 use crate::table::Table;
@@ -197,7 +197,7 @@ impl Account {
         }
     }
 
-    pub(super) fn check(&self, now: Now, call: Call<'_>) -> Result<(), (Reason, Span)> {
+    pub(super) fn check(&self, now: Now, call: Call<'_>) -> Result<(), Denied> {
         let function = self.functions.get(call.function);
         self.check_concurrency(function)?;
         if let (Some(function), Some(tenant)) = (function, call.tenant)
@@ -205,7 +205,7 @@ impl Account {
             && function.tenants.get(tenant).copied().unwrap_or(0) >= limit
         {
             let reason = Reason::TenantConcurrentInvocationLimitExceeded;
-            return Err((reason, CONCURRENCY_RETRY));
+            return Err(too_many(reason));
         }
         match function {
             Some(function) => function.check_rate(now),
@@ -213,17 +213,17 @@ impl Account {
         }
     }
 
-    fn check_concurrency(&self, function: Option<&Function>) -> Result<(), (Reason, Span)> {
+    fn check_concurrency(&self, function: Option<&Function>) -> Result<(), Denied> {
         let reserved = function.and_then(|f| f.reserved.map(|cap| (cap, f.in_flight)));
         if let Some((cap, in_flight)) = reserved {
             let reason = Reason::ReservedFunctionConcurrentInvocationLimitExceeded;
-            return if in_flight < cap { Ok(()) } else { Err((reason, CONCURRENCY_RETRY)) };
+            return if in_flight < cap { Ok(()) } else { Err(too_many(reason)) };
         }
         // A function's own provisioned units are there for it; the others' are not.
         let own = function.map_or(0, Function::unused);
         let taken = self.claimed().total() - own;
         let reason = Reason::ConcurrentInvocationLimitExceeded;
-        if taken < self.limits.concurrency { Ok(()) } else { Err((reason, CONCURRENCY_RETRY)) }
+        if taken < self.limits.concurrency { Ok(()) } else { Err(too_many(reason)) }
     }
 
     /// Counts the call; `check` said that it may.
@@ -323,12 +323,12 @@ impl Function {
         self.rate.resize(rps, rps, now);
     }
 
-    fn check_rate(&self, now: Now) -> Result<(), (Reason, Span)> {
+    fn check_rate(&self, now: Now) -> Result<(), Denied> {
         let reason = match self.reserved {
             Some(_) => Reason::ReservedFunctionInvocationRateLimitExceeded,
             None => Reason::FunctionInvocationRateLimitExceeded,
         };
-        self.rate.peek(now).map_err(|wait| (reason, wait))
+        self.rate.peek(now).map_err(|retry_after| Denied { reason, retry_after })
     }
 
     fn count_version(&mut self, version: VersionId) -> u32 {
@@ -346,6 +346,10 @@ impl Function {
             }
         }
     }
+}
+
+fn too_many(reason: Reason) -> Denied {
+    Denied { reason, retry_after: CONCURRENCY_RETRY }
 }
 
 fn rps(concurrency: u32) -> u64 {

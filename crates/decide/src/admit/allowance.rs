@@ -17,13 +17,9 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use model::{AccountId, FunctionName, Now, Reason, Span, limits};
+use model::{AccountId, BlockAsk, Denied, FunctionName, Lent, Now, Reason, Span, limits};
 
-use super::{
-    blocks::{BLOCK_MIN, BlockAsk, Lent},
-    bucket::Bucket,
-    counter::Refusal,
-};
+use super::{blocks::BLOCK_MIN, bucket::Bucket};
 use crate::table::Table;
 
 /// A question that was not answered by then is put again.
@@ -55,7 +51,7 @@ pub enum Admission {
     Wait(Option<BlockAsk>, Now),
     /// Take a concurrency lease from the counter.
     Exact,
-    No(Refusal),
+    No(Denied),
 }
 
 #[derive(Debug)]
@@ -237,9 +233,9 @@ impl Allowance {
         }
         Admission::No(match slow {
             Err(retry_after) => {
-                Refusal { reason: Reason::FunctionInvocationRateLimitExceeded, retry_after }
+                Denied { reason: Reason::FunctionInvocationRateLimitExceeded, retry_after }
             }
-            Ok(()) => Refusal {
+            Ok(()) => Denied {
                 reason: Reason::ConcurrentInvocationLimitExceeded,
                 retry_after: Span::secs(1),
             },

@@ -16,7 +16,7 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use model::{AccountId, FrontendId, Now, Span};
+use model::{AccountId, BlockAsk, FrontendId, Lent, Now, Span};
 
 use super::counter::Counter;
 
@@ -30,31 +30,6 @@ const ERROR_PARTS: u32 = 100;
 pub fn block_size(limit: u32, frontends: u32) -> Option<u32> {
     let largest = limit.saturating_sub(1) / ERROR_PARTS.saturating_mul(frontends.max(1));
     (largest >= BLOCK_MIN).then(|| largest.min(BLOCK_MAX))
-}
-
-/// What a frontend holds of an account and how many slots more it wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockAsk {
-    pub account: AccountId,
-    /// Grows with every question about the account.
-    pub seq: u64,
-    pub held: u32,
-    pub want: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lent {
-    pub account: AccountId,
-    /// Of the question that it answers.
-    pub seq: u64,
-    /// Slots that the frontend has now, those it held included.
-    pub slots: u32,
-    pub block: Option<u32>,
-    /// Somebody got less than it wanted: unused slots should come back at once.
-    pub pressed: bool,
-    /// What the account may have in flight, and the frontends that share it.
-    pub limit: u32,
-    pub frontends: u32,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -3,14 +3,14 @@
 //!
 //! ```text
 //!   asked ──▶ function cap or unreserved pool ──▶ tenant limit ──▶ rate ──▶ lease
-//!     └──────────────── Refusal { reason, retry_after } ◀──────────┘
+//!     └──────────────── Denied { reason, retry_after } ◀───────────┘
 //!   lease ──▶ given back | its holder's heartbeat stopped
 //! ```
 
 use alloc::collections::BTreeSet;
 
 use model::{
-    AccountId, FrontendId, FunctionName, LeaseId, Now, Reason, Span, TenantId, VersionId, limits,
+    AccountId, Denied, FrontendId, FunctionName, LeaseId, Now, Span, TenantId, VersionId, limits,
 };
 
 use super::{
@@ -39,13 +39,6 @@ pub struct Admitted {
     pub in_version: u32,
     /// What the account may have in flight at all.
     pub limit_max: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    pub reason: Reason,
-    /// Time until asking again may help; `Span(u64::MAX)`: not by waiting.
-    pub retry_after: Span,
 }
 
 #[derive(Debug)]
@@ -81,18 +74,18 @@ impl Counter {
     }
 
     /// Step 4 of the order of admission: what `take` would refuse now.
-    pub fn peek(&self, now: Now, ask: &Ask<'_>) -> Result<(), Refusal> {
+    pub fn peek(&self, now: Now, ask: &Ask<'_>) -> Result<(), Denied> {
         match self.accounts.get(&ask.account) {
-            Some(account) => account.check(now, ask.call()).map_err(Refusal::from),
+            Some(account) => account.check(now, ask.call()),
             None if self.defaults.concurrency == 0 => {
-                Account::new(self.defaults).check(now, ask.call()).map_err(Refusal::from)
+                Account::new(self.defaults).check(now, ask.call())
             }
             None => Ok(()),
         }
     }
 
     /// Steps 7 and 8: a concurrency lease and one token of the rate, or neither.
-    pub fn take(&mut self, now: Now, ask: &Ask<'_>) -> Result<Admitted, Refusal> {
+    pub fn take(&mut self, now: Now, ask: &Ask<'_>) -> Result<Admitted, Denied> {
         let account = self.account(ask.account);
         account.check(now, ask.call())?;
         let counts = account.enter(now, ask.call());
@@ -230,15 +223,11 @@ impl<'a> Ask<'a> {
     }
 }
 
-impl From<(Reason, Span)> for Refusal {
-    fn from((reason, retry_after): (Reason, Span)) -> Refusal {
-        Refusal { reason, retry_after }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
+
+    use model::Reason;
 
     use super::*;
 
@@ -263,7 +252,7 @@ mod tests {
     }
 
     /// Takes until refused: how many, and the refusal.
-    fn fill(counter: &mut Counter, now: Now, function: &str) -> (usize, Refusal) {
+    fn fill(counter: &mut Counter, now: Now, function: &str) -> (usize, Denied) {
         let function = name(function);
         let mut taken = 0;
         loop {

@@ -4,12 +4,12 @@
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
-use model::{EnvId, Now, PoolKey, WorkerId};
+use model::{EnvId, Hosted, Now, PoolKey, Trouble, WorkerId};
 
 use super::{
     Book,
     envs::{NewEntry, Seat, State},
-    message::{EnvRecord, Output, Outputs, StartFailure, Whose},
+    message::{Output, Outputs, Whose},
     pools,
 };
 use crate::fact::{Fact, RetireWhy};
@@ -33,7 +33,7 @@ impl Book {
             self.lose(now, env, out);
         }
         for start in starts {
-            self.start_failed(now, start, StartFailure::Platform, out);
+            self.start_failed(now, start, Trouble::Platform, out);
         }
     }
 
@@ -76,30 +76,30 @@ impl Book {
         &mut self,
         now: Now,
         worker: WorkerId,
-        records: Vec<EnvRecord>,
+        envs: Vec<Hosted>,
         out: &mut Outputs,
     ) {
-        let listed: BTreeSet<EnvId> = records.iter().map(|record| record.env).collect();
+        let listed: BTreeSet<EnvId> = envs.iter().map(|hosted| hosted.env).collect();
         for env in self.env_ids_on(worker) {
             if !listed.contains(&env) {
                 self.lose(now, env, out);
             }
         }
-        for record in records {
-            match self.envs.seat_of(record.env) {
-                Some(seat) => self.believe(now, seat, &record, out),
+        for hosted in envs {
+            match self.envs.seat_of(hosted.env) {
+                Some(seat) => self.believe(now, seat, &hosted, out),
                 // Its end overtook the list.
-                None if self.departed.is_gone(record.env) => {}
-                None => self.adopt(now, worker, &record, out),
+                None if self.departed.is_gone(hosted.env) => {}
+                None => self.adopt(now, worker, &hosted, out),
             }
         }
     }
 
-    fn believe(&mut self, now: Now, seat: Seat, record: &EnvRecord, out: &mut Outputs) {
+    fn believe(&mut self, now: Now, seat: Seat, hosted: &Hosted, out: &mut Outputs) {
         let Some(entry) = self.envs.get_mut(seat) else { return };
         let (granted, state) = (entry.epoch, entry.state);
-        entry.epoch = entry.epoch.max(record.epoch);
-        if !self.learn_tenant(now, seat, &record.key, out) {
+        entry.epoch = entry.epoch.max(hosted.epoch);
+        if !self.learn_tenant(now, seat, &hosted.key, out) {
             self.send_away(now, &[seat], out);
         }
         match state {
@@ -111,8 +111,8 @@ impl Book {
             }
             // The order to leave may have been lost: once more.
             State::Leaving => self.repeat_retire(seat, out),
-            State::Granted { .. } | State::Running { .. } if record.epoch >= granted => {
-                self.catch_up(now, seat, record, out);
+            State::Granted { .. } | State::Running { .. } if hosted.epoch >= granted => {
+                self.catch_up(now, seat, hosted, out);
             }
             State::Granted { .. } | State::Running { .. } => {}
             State::Idle { .. } | State::Between => {}
@@ -127,46 +127,40 @@ impl Book {
 
     /// The worker has seen the newest grant: what it says is what came of that, and its
     /// notes about it may have been lost with a connection.
-    fn catch_up(&mut self, now: Now, seat: Seat, record: &EnvRecord, out: &mut Outputs) {
+    fn catch_up(&mut self, now: Now, seat: Seat, hosted: &Hosted, out: &mut Outputs) {
         let Some(entry) = self.envs.get(seat) else { return };
         let (lease, granted) = (entry.lease, matches!(entry.state, State::Granted { .. }));
         if granted {
             self.run_started(now, lease, out);
         }
-        if !record.busy {
-            self.idle(now, record.env, record.epoch, out);
+        if !hosted.busy {
+            self.idle(now, hosted.env, hosted.epoch, out);
         }
     }
 
-    pub(super) fn adopt(
-        &mut self,
-        now: Now,
-        worker: WorkerId,
-        record: &EnvRecord,
-        out: &mut Outputs,
-    ) {
-        let hash = record.key.hash();
-        self.pools.open(hash, &record.key);
+    pub(super) fn adopt(&mut self, now: Now, worker: WorkerId, hosted: &Hosted, out: &mut Outputs) {
+        let hash = hosted.key.hash();
+        self.pools.open(hash, &hosted.key);
         let entry = NewEntry {
-            env: record.env,
+            env: hosted.env,
             worker,
             key: hash,
-            memory_mb: record.key.memory_mb,
-            epoch: record.epoch,
+            memory_mb: hosted.key.memory_mb,
+            epoch: hosted.epoch,
             unwanted: false,
-            kept: self.targets.keeps(hash, &record.key),
+            kept: self.targets.keeps(hash, &hosted.key),
         };
         let Some(seat) = self.envs.insert(entry) else {
             self.pools.close_if_empty(hash);
-            let (env, epoch) = (record.env, record.epoch.next());
+            let (env, epoch) = (hosted.env, hosted.epoch.next());
             return out.push(Output::Retire { env, worker, epoch });
         };
-        self.targets.found(now, hash, &record.key);
-        self.place.reserve(worker, record.key.memory_mb);
-        self.tenants.came(hash, &record.key);
-        out.push(Output::Fact(Fact::Adopted { env: record.env, key: hash, worker }));
-        if record.busy {
-            self.adopt_busy(now, seat, &record.key);
+        self.targets.found(now, hash, &hosted.key);
+        self.place.reserve(worker, hosted.key.memory_mb);
+        self.tenants.came(hash, &hosted.key);
+        out.push(Output::Fact(Fact::Adopted { env: hosted.env, key: hash, worker }));
+        if hosted.busy {
+            self.adopt_busy(now, seat, &hosted.key);
         } else {
             self.settle(now, seat, false, out);
         }

@@ -5,17 +5,17 @@
 
 use alloc::sync::Arc;
 
-use model::{EnvId, Epoch, KeyHash, ManagerId, Now};
+use model::{
+    EnvId, Epoch, Hosted, KeyHash, ManagerId, Now,
+    handoff::{Ask, Given, Word},
+};
 
 use super::{
     Book,
     envs::{Seat, State},
-    message::{EnvRecord, Output, Outputs},
+    message::{Output, Outputs},
 };
-use crate::{
-    fact::Fact,
-    handoff::{Ask, Given, Moved, Word},
-};
+use crate::fact::Fact;
 
 impl Book {
     pub(super) fn give(&mut self, now: Now, asker: ManagerId, ask: Ask, out: &mut Outputs) {
@@ -70,7 +70,7 @@ impl Book {
         let Some((seat, entry)) = seat.and_then(|seat| Some((seat, self.envs.get(seat)?))) else {
             return out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
         };
-        let (hash, worker, state) = (entry.key, entry.worker, entry.state);
+        let (hash, state) = (entry.key, entry.state);
         let Some(key) = self.pools.get(hash).map(|pool| Arc::clone(&pool.key)) else { return };
         if state == (State::Moving { to }) {
             // Its question is settled below, with the record.
@@ -82,7 +82,7 @@ impl Book {
         self.remove(now, seat, out);
         self.departed.moved(env, epoch);
         out.push(Output::Fact(Fact::HandedOver { env, key: hash, to }));
-        let moved = Moved { worker, record: EnvRecord { env, key, epoch, busy: false } };
+        let moved = Hosted { env, key, epoch, busy: false };
         if state == (State::Moving { to }) {
             let (given, late) = self.gives.settled(hash, to, Some(moved));
             self.answer(hash, to, given, out);

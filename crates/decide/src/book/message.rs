@@ -4,17 +4,12 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use model::{
-    AccountId, AffinityAnswer, AffinityAsk, AtCap, Attrs, EnvId, Epoch, FunctionName, KeyHash,
-    LeaseId, ManagerId, Now, PoolKey, Reason, RingVersion, Span, VersionId, WorkerId,
+    AccountId, AffinityAsk, AtCap, Attrs, Capacity, EnvId, Epoch, FunctionName, Grant, Hosted,
+    KeyHash, LeaseId, Load, ManagerId, Now, PoolKey, Reason, RingVersion, Span, TargetReport,
+    Trouble, VersionId, WorkerId, handoff::Word,
 };
 
-use crate::{
-    affinity::Record,
-    fact::Fact,
-    handoff::{Moved, Word},
-    place::Capacity,
-    ring::Preds,
-};
+use crate::{affinity::Record, fact::Fact, ring::Preds};
 
 /// One question of one caller, named by the shell. Unique while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,27 +63,6 @@ pub enum Outcome {
     Broken,
 }
 
-/// Why a start came to nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartFailure {
-    /// The user's init crashed or ran out of time: the caller gets the error, the
-    /// create token stays spent.
-    Init,
-    /// The worker has less room than the book thought.
-    NoRoom,
-    /// The platform failed: worker lost, code not fetched, sandbox not built.
-    Platform,
-}
-
-/// What a worker says about one of its environments.
-#[derive(Clone, Debug)]
-pub struct EnvRecord {
-    pub env: EnvId,
-    pub key: Arc<PoolKey>,
-    pub epoch: Epoch,
-    pub busy: bool,
-}
-
 /// Which environments a retirement means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whose {
@@ -126,7 +100,7 @@ pub enum Input {
     },
     StartFailed {
         start: StartId,
-        why: StartFailure,
+        why: Trouble,
     },
     /// The worker accepted the lease.
     RunStarted {
@@ -173,7 +147,7 @@ pub enum Input {
     /// Everything the worker hosts for this book. After a restart of either.
     Rebuild {
         worker: WorkerId,
-        envs: Vec<EnvRecord>,
+        envs: Vec<Hosted>,
     },
     /// From the provisioning controller. A lower epoch than the known one is ignored
     /// (I6); the answer is a `Report` with the epoch in force.
@@ -189,7 +163,7 @@ pub enum Input {
         word: Word,
     },
     /// The worker: an environment of another manager is this one's now.
-    Owned(Moved),
+    Owned(Hosted),
     /// The worker made the change of owner, to the one told here: of two orders that
     /// crossed a list the first may be the one. It counts from this epoch.
     Transferred {
@@ -215,55 +189,6 @@ pub struct Target {
     pub hash: KeyHash,
     pub share: u32,
     pub epoch: Epoch,
-}
-
-/// How a target is doing; told on change, at most once per `TARGET_REPORT_PERIOD`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TargetReport {
-    pub hash: KeyHash,
-    pub epoch: Epoch,
-    pub share: u32,
-    /// Environments that exist: busy and idle.
-    pub envs: u32,
-    pub busy: u32,
-    pub idle: u32,
-    pub starting: u32,
-    /// Starts that failed since the target was set.
-    pub failed: u32,
-    pub effort: Effort,
-}
-
-/// What a manager does about what a target lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
-    Going,
-    /// Waits a while before it tries again.
-    Retrying(StartFailure),
-    /// The user's init failed too often: nothing until the target is set anew.
-    GivenUp,
-}
-
-/// An environment lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grant {
-    pub env: EnvId,
-    pub worker: WorkerId,
-    pub lease: LeaseId,
-    /// The worker refuses a lower one (I5). Grows by one with each grant.
-    pub epoch: Epoch,
-    /// False where this call waited for this environment's init.
-    pub warm: bool,
-    /// Where the call asked by affinity: whether it got what served its value before.
-    pub affinity: Option<AffinityAnswer>,
-}
-
-/// Hints about one pool; they only steer (I7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    pub idle: u32,
-    pub busy: u32,
-    pub starting: u32,
-    pub waiting: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

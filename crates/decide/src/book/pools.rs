@@ -4,12 +4,9 @@
 
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 
-use model::{AccountId, Class, KeyHash, ManagerId, Now, PoolKey, RingVersion, Span};
+use model::{AccountId, Class, KeyHash, Load, ManagerId, Now, PoolKey, RingVersion, Span};
 
-use super::{
-    envs::List,
-    message::{Load, Ticket},
-};
+use super::{envs::List, message::Ticket};
 use crate::{handoff::Heirs, table::Table};
 
 /// What a run is taken to last before the first has ended.

@@ -9,12 +9,12 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use model::{Class, EnvId, Epoch, KeyHash, Now, PoolKey, Reason, Span, WorkerId, limits};
+use model::{Class, EnvId, Epoch, KeyHash, Now, PoolKey, Reason, Span, Trouble, WorkerId, limits};
 
 use super::{
     Book,
     envs::{NewEntry, Seat, State},
-    message::{Output, Outputs, Reply, StartFailure, StartId, Ticket},
+    message::{Output, Outputs, Reply, StartId, Ticket},
     refuse,
     starts::Start,
 };
@@ -185,7 +185,7 @@ impl Book {
             } else if self.make_room(now, need, out) {
                 return;
             } else {
-                self.fail_start(now, id, StartFailure::NoRoom, out);
+                self.fail_start(now, id, Trouble::NoRoom, out);
             }
         }
     }
@@ -237,30 +237,18 @@ impl Book {
         self.pools.close_if_empty(hash);
     }
 
-    pub(super) fn start_failed(
-        &mut self,
-        now: Now,
-        id: StartId,
-        why: StartFailure,
-        out: &mut Outputs,
-    ) {
+    pub(super) fn start_failed(&mut self, now: Now, id: StartId, why: Trouble, out: &mut Outputs) {
         self.fail_start(now, id, why, out);
         self.place_waiting(now, out);
     }
 
     pub(super) fn expire_start(&mut self, now: Now, out: &mut Outputs) {
         if let Some((id, _)) = self.starts.oldest() {
-            self.start_failed(now, id, StartFailure::Platform, out);
+            self.start_failed(now, id, Trouble::Platform, out);
         }
     }
 
-    pub(super) fn fail_start(
-        &mut self,
-        now: Now,
-        id: StartId,
-        why: StartFailure,
-        out: &mut Outputs,
-    ) {
+    pub(super) fn fail_start(&mut self, now: Now, id: StartId, why: Trouble, out: &mut Outputs) {
         let Some(start) = self.starts.remove(id) else { return };
         let (hash, worker) = (start.hash, start.worker);
         self.tenants.left(hash, &start.key);
@@ -278,13 +266,13 @@ impl Book {
             return self.pools.close_if_empty(hash);
         }
         match why {
-            StartFailure::Init => {
+            Trouble::Init => {
                 if let Some(ticket) = victim {
                     self.end_wait(now, ticket, false, out);
                     out.push(Output::Reply { ticket, reply: Reply::StartFailed { start: id } });
                 }
             }
-            StartFailure::NoRoom | StartFailure::Platform => {
+            Trouble::NoRoom | Trouble::Platform => {
                 if short {
                     self.try_again(now, id, start, why, victim, out);
                 } else {
@@ -304,7 +292,7 @@ impl Book {
         now: Now,
         id: StartId,
         start: Start,
-        why: StartFailure,
+        why: Trouble,
         victim: Option<Ticket>,
         out: &mut Outputs,
     ) {
@@ -315,7 +303,7 @@ impl Book {
         let mut placed = Err((Reason::NoCapacity, Span::ZERO));
         if may {
             placed = self.place_start(now, again.clone(), start.worker, out);
-            if placed.is_err() && why == StartFailure::Platform {
+            if placed.is_err() && why == Trouble::Platform {
                 placed = self.place_start(now, again, None, out);
             }
         }
@@ -324,11 +312,11 @@ impl Book {
             let Some(ticket) = victim else { return };
             self.end_wait(now, ticket, false, out);
             match why {
-                StartFailure::Init | StartFailure::Platform => {
+                Trouble::Init | Trouble::Platform => {
                     let reply = Reply::StartFailed { start: id };
                     out.push(Output::Reply { ticket, reply });
                 }
-                StartFailure::NoRoom => refuse(ticket, hash, reason, retry_after, out),
+                Trouble::NoRoom => refuse(ticket, hash, reason, retry_after, out),
             }
         }
     }

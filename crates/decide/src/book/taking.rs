@@ -5,16 +5,16 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use model::{Attrs, KeyHash, ManagerId, Now, RingVersion, limits};
+use model::{
+    Attrs, Hosted, KeyHash, ManagerId, Now, RingVersion,
+    handoff::{Ask, Given, Word},
+    limits,
+};
 
 use super::{
     Acquire, Book, Mode, Output, Outputs, Reply, Ticket, Waiter, envs, pools, refuse, supply,
 };
-use crate::{
-    fact::Fact,
-    handoff::{Ask, Given, Moved, Progress, Word},
-    ring::VERSIONS_MAX,
-};
+use crate::{fact::Fact, handoff::Progress, ring::VERSIONS_MAX};
 
 /// The settings of the ring versions that this manager has heard of.
 #[derive(Debug, Default)]
@@ -119,12 +119,12 @@ impl Book {
     }
 
     /// An environment that belongs to this manager now, by the word of its worker.
-    pub(super) fn take(&mut self, now: Now, moved: Moved, out: &mut Outputs) {
-        let (env, epoch) = (moved.record.env, moved.record.epoch);
+    pub(super) fn take(&mut self, now: Now, moved: Hosted, out: &mut Outputs) {
+        let (env, epoch) = (moved.env, moved.epoch);
         if self.envs.seat_of(env).is_some() || !self.departed.admits(env, epoch) {
             return out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
         }
-        self.adopt(now, moved.worker, &moved.record, out);
+        self.adopt(now, env.worker(), &moved, out);
         if let Some(seat) = self.envs.seat_of(env) {
             self.envs.mark_taken(seat);
         }

@@ -21,12 +21,14 @@ use alloc::{
 };
 use core::ops::Bound;
 
-use model::{Class, Epoch, KeyHash, Now, PoolKey, Span, limits};
+use model::{
+    Class, Effort, Epoch, KeyHash, Load, Now, PoolKey, Span, TargetReport, Trouble, limits,
+};
 
 use super::{
     Book,
     envs::State,
-    message::{Effort, Load, Output, Outputs, StartFailure, Target, TargetReport, Whose},
+    message::{Output, Outputs, Target, Whose},
     starts::Start,
 };
 use crate::{
@@ -81,9 +83,9 @@ impl Held {
         (self.retry_at, self.retry_after) = (Now(0), limits::TARGET_RETRY_MIN);
     }
 
-    fn start_failed(&mut self, now: Now, why: StartFailure) {
+    fn start_failed(&mut self, now: Now, why: Trouble) {
         self.failed += 1;
-        self.init_failures = if why == StartFailure::Init { self.init_failures + 1 } else { 0 };
+        self.init_failures = if why == Trouble::Init { self.init_failures + 1 } else { 0 };
         self.effort = match self.init_failures {
             0..limits::PROVISIONED_INIT_FAILURES_MAX => Effort::Retrying(why),
             limits::PROVISIONED_INIT_FAILURES_MAX.. => Effort::GivenUp,
@@ -165,7 +167,7 @@ impl Targets {
         }
     }
 
-    pub(super) fn start_failed(&mut self, now: Now, hash: KeyHash, why: StartFailure) {
+    pub(super) fn start_failed(&mut self, now: Now, hash: KeyHash, why: Trouble) {
         if let Some(target) = self.of.get_mut(&hash) {
             target.start_failed(now, why);
             self.touch(hash);
@@ -283,7 +285,7 @@ impl Book {
             if self.place_start(now, start, None, out).is_err() {
                 self.pools.close_if_empty(hash);
                 if let Some(target) = self.targets.of.get_mut(&hash) {
-                    target.start_failed(now, StartFailure::NoRoom);
+                    target.start_failed(now, Trouble::NoRoom);
                 }
                 return;
             }

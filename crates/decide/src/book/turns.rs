@@ -2,12 +2,12 @@
 //! to the next waiting call, shelved, or retired. Invariants: an environment is
 //! granted only when no lease is open on it (I1), each lease ends once (I2).
 
-use model::{EnvId, Epoch, LeaseId, Now, Span, check_invariant, invariant};
+use model::{EnvId, Epoch, Grant, LeaseId, Now, Span, check_invariant, invariant};
 
 use super::{
     Book,
     envs::{List, Seat, State},
-    message::{Grant, Outcome, Output, Outputs, Reply, Ticket},
+    message::{Outcome, Output, Outputs, Reply, Ticket},
 };
 use crate::{
     fact::{Fact, RetireWhy},

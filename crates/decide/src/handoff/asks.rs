@@ -7,15 +7,13 @@ use alloc::{
     vec::Vec,
 };
 
-use model::{KeyHash, ManagerId, Now, RingVersion, Span};
+use model::{
+    KeyHash, ManagerId, Now, Pred, RingVersion, Span,
+    handoff::{Ask, Given},
+};
 
-use super::{
-    Ask, BUSY_QUIET, EMPTY_QUIET, Given, HANDOFF_BUDGET, HANDOFF_ENVS_MAX, QUIET_KEYS_MAX,
-};
-use crate::{
-    book::Routed,
-    ring::{Pred, Preds},
-};
+use super::{BUSY_QUIET, EMPTY_QUIET, HANDOFF_BUDGET, HANDOFF_ENVS_MAX, QUIET_KEYS_MAX};
+use crate::{book::Routed, ring::Preds};
 
 /// What became of an open ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,15 +6,15 @@ use alloc::{
     vec::Vec,
 };
 
-use model::{KeyHash, ManagerId, Now};
+use model::{Hosted, KeyHash, ManagerId, Now, handoff::Given};
 
-use super::{ASKS_MAX, ASKS_PER_SEC, Given, Moved, SETTLE_BUDGET};
+use super::{ASKS_MAX, ASKS_PER_SEC, SETTLE_BUDGET};
 use crate::admit::Bucket;
 
 #[derive(Debug)]
 struct Give {
     moving: u32,
-    moved: Vec<Moved>,
+    moved: Vec<Hosted>,
     more: bool,
     answer_by: Now,
 }
@@ -64,8 +64,8 @@ impl Gives {
         &mut self,
         hash: KeyHash,
         asker: ManagerId,
-        moved: Option<Moved>,
-    ) -> (Option<Given>, Option<Moved>) {
+        moved: Option<Hosted>,
+    ) -> (Option<Given>, Option<Hosted>) {
         let Some(give) = self.open.get_mut(&(hash, asker)) else { return (None, moved) };
         give.moved.extend(moved);
         give.moving = give.moving.saturating_sub(1);

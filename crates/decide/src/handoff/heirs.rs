@@ -4,9 +4,7 @@
 
 use alloc::vec::Vec;
 
-use model::{ManagerId, RingVersion};
-
-use super::Ask;
+use model::{ManagerId, RingVersion, handoff::Ask};
 
 #[derive(Debug, Default)]
 pub(crate) struct Heirs {

@@ -8,9 +8,7 @@
 
 use alloc::vec::Vec;
 
-use model::{KeyHash, ManagerId, Span};
-
-use crate::book::Load;
+use model::{KeyHash, Load, ManagerId, Span};
 
 /// Keys with hints: at most so many.
 const KEYS_MAX: usize = 65_536;

@@ -4,12 +4,15 @@
 
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 
-use model::{Epoch, KeyHash, ManagerId, Now, PoolKey, RingVersion, Span, limits};
+use model::{
+    Effort, Epoch, KeyHash, ManagerId, Now, PoolKey, RingVersion, Span, TargetReport, Trouble,
+    limits,
+};
 
 use super::{Cause, Output, State, Status};
 use crate::{
     arcs::{self, RingArc},
-    book::{Effort, StartFailure, Target, TargetReport},
+    book::Target,
     drain,
     ring::Ring,
     route::SetRecord,
@@ -301,9 +304,9 @@ impl Set {
 fn cause(effort: Effort) -> Option<Cause> {
     match effort {
         Effort::Going => None,
-        Effort::GivenUp | Effort::Retrying(StartFailure::Init) => Some(Cause::Init),
-        Effort::Retrying(StartFailure::NoRoom) => Some(Cause::NoCapacity),
-        Effort::Retrying(StartFailure::Platform) => Some(Cause::Platform),
+        Effort::GivenUp | Effort::Retrying(Trouble::Init) => Some(Cause::Init),
+        Effort::Retrying(Trouble::NoRoom) => Some(Cause::NoCapacity),
+        Effort::Retrying(Trouble::Platform) => Some(Cause::Platform),
     }
 }
 

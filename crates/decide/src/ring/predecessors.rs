@@ -4,22 +4,11 @@
 
 use core::fmt;
 
-use model::ManagerId;
+use model::{ManagerId, Pred};
 
 /// Managers asked for one key at most: a change of spread from eight to one, or four
 /// of each of two versions. Beyond it the last are left out, and theirs idle out.
 pub const PREDS_MAX: usize = 8;
-
-/// One manager to ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pred {
-    pub manager: ManagerId,
-    /// Asked together; a lower number first.
-    pub tier: u8,
-    /// Owners that it has to share its environments between; 0: it gives what is
-    /// asked for.
-    pub askers: u16,
-}
 
 const NOBODY: Pred = Pred { manager: ManagerId(0), tier: 0, askers: 0 };
 
@@ -66,6 +55,17 @@ impl Preds {
             left.push(*pred);
         }
         left
+    }
+}
+
+/// Of more than there is room for, the last are left out.
+impl FromIterator<Pred> for Preds {
+    fn from_iter<I: IntoIterator<Item = Pred>>(named: I) -> Preds {
+        let mut preds = Preds::NONE;
+        for pred in named {
+            preds.push(pred);
+        }
+        preds
     }
 }
 

@@ -8,13 +8,12 @@
 
 use alloc::vec::Vec;
 
-use model::{Attrs, FleetId, KeyHash, ManagerId, PoolKey, RingRecord, RingState, RingVersion};
+use model::{
+    Attrs, FleetId, KeyHash, ManagerId, PoolKey, Pred, RingRecord, RingState, RingVersion,
+};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{
-    Ring,
-    predecessors::{Pred, Preds},
-};
+use super::{Ring, predecessors::Preds};
 
 /// Versions that are known at once; the oldest is forgotten, and what only its
 /// managers hold idles out.

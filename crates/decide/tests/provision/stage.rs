@@ -12,18 +12,17 @@ use decide::{
     Book, Dice, Fact,
     admit::{AccountLimits, Ask, Counter},
     arcs::{self, Bounds, RingArc},
-    book::{self, Acquire, Input, Load, Outcome, Output, Reply, Routed, StartFailure, Ticket},
+    book::{self, Acquire, Input, Outcome, Output, Reply, Routed, Ticket},
     fact::RetireWhy,
-    place::Capacity,
     provision::{self, Controller, Status, Want},
     ring::Ring,
     route::{self, Served, SetRecord, SetView},
     search::{Answer, Next, Route, Search, Set, Steering},
 };
 use model::{
-    AccountId, Class, CpuClass, Digest, EnvId, Epoch, FrontendId, FunctionName, KeyHash, LeaseId,
-    ManagerId, Now, PoolKey, Profile, Reason, RingVersion, Span, VersionId, WorkerId,
-    function::Architecture, limits,
+    AccountId, Capacity, Class, CpuClass, Digest, EnvId, Epoch, FrontendId, FunctionName, KeyHash,
+    LeaseId, Load, ManagerId, Now, PoolKey, Profile, Reason, RingVersion, Span, TargetReport,
+    Trouble, VersionId, WorkerId, function::Architecture, limits,
 };
 
 const HOP: Span = Span::millis(1);
@@ -116,7 +115,7 @@ enum Event {
     Started { manager: u64, start: book::StartId, env: EnvId },
     Gone { manager: u64, env: EnvId },
     Target { manager: u64, target: book::Target },
-    Report { manager: u64, report: book::TargetReport },
+    Report { manager: u64, report: TargetReport },
     Controller,
     Began { manager: u64, lease: LeaseId },
     End { call: usize },
@@ -543,7 +542,7 @@ impl Stage {
             }
             Event::Started { manager, start, env } => {
                 let input = match self.init_fails {
-                    true => Input::StartFailed { start, why: StartFailure::Init },
+                    true => Input::StartFailed { start, why: Trouble::Init },
                     false => Input::Started { start, env, epoch: Epoch(1) },
                 };
                 self.tell(manager, input);

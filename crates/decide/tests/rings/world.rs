@@ -10,16 +10,15 @@ use std::{
 use decide::{
     Book, Dice, Fact,
     arcs::start_of_version,
-    book::{Acquire, Config, EnvRecord, Grant, Input, Mode, Output, Reply, Routed},
-    book::{StartId, Ticket},
-    handoff::{Moved, may_exit},
-    place::Capacity,
+    book::{Acquire, Config, Input, Mode, Output, Reply, Routed, StartId, Ticket},
+    handoff::may_exit,
     probe::{Answer, Budget, Hints, Probe, Step},
     ring::{Candidates, Preds, Rings},
 };
 use model::{
-    AccountId, Attrs, Class, CpuClass, Digest, EnvId, Epoch, FleetId, FunctionName, ManagerId, Now,
-    PoolKey, RingRecord, RingVersion, Span, VersionId, WorkerId, function::Architecture,
+    AccountId, Attrs, Capacity, Class, CpuClass, Digest, EnvId, Epoch, FleetId, FunctionName,
+    Grant, Hosted, ManagerId, Now, PoolKey, RingRecord, RingVersion, Span, VersionId, WorkerId,
+    function::Architecture,
 };
 
 const WORKERS: u64 = 4;
@@ -496,9 +495,8 @@ impl World {
             env.epoch = epoch.next();
         }
         let epoch = epoch.next();
-        let record = EnvRecord { env: id, key: Arc::clone(&env.key), epoch, busy: false };
+        let moved = Hosted { env: id, key: Arc::clone(&env.key), epoch, busy: false };
         self.tell(id.worker(), from, Input::Transferred { env: id, epoch, to });
-        let moved = Moved { worker: id.worker(), record };
         self.tell(id.worker(), to, Input::Owned(moved));
     }
 
@@ -702,7 +700,7 @@ impl World {
             let its = |(id, env): &(&EnvId, &Env)| {
                 id.worker() == worker && env.owner == manager && !env.doomed
             };
-            let record = |(id, env): (&EnvId, &Env)| EnvRecord {
+            let record = |(id, env): (&EnvId, &Env)| Hosted {
                 env: *id,
                 key: Arc::clone(&env.key),
                 epoch: env.epoch,

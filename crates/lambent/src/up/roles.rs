@@ -4,13 +4,14 @@
 use anyhow::Context;
 use decide::{book, ring::Ring};
 use frontend::{Credentials, Frontend, Trust};
-use model::{Attrs, FrontendId, ManagerId, Region, RingVersion, WorkerId, function::Architecture};
+use model::{
+    Attrs, Capacity, FrontendId, ManagerId, Region, RingVersion, WorkerId, function::Architecture,
+};
 use objects::{Objects, ReadOnly};
 use platform::{Clock, Entropy, Tasks};
 use sandbox::Launcher;
 use store::Store;
 use tokio::net::TcpListener;
-use wire::worker::Offer;
 
 use super::{
     install::Installed,
@@ -173,7 +174,7 @@ fn worker_settings(id: WorkerId, settings: &Checked, region: &Region) -> worker:
             Runtimes::Nearest => worker::Missing::Nearest,
             Runtimes::Strict => worker::Missing::Strict,
         },
-        offer: offer(settings),
+        offer: capacity(settings),
     }
 }
 
@@ -195,9 +196,9 @@ fn manager_settings(manager: ManagerId, clock: &Clock, links: &Links<'_>) -> man
     }
 }
 
-fn offer(settings: &Checked) -> Offer {
+fn capacity(settings: &Checked) -> Capacity {
     let Checked { memory_mb, slots, .. } = *settings;
-    Offer { memory_mb, slots, architecture: ARCHITECTURE }
+    Capacity { memory_mb, slots, architecture: ARCHITECTURE }
 }
 
 fn trust(settings: &Checked, installed: &Installed) -> Trust {

@@ -4,9 +4,8 @@
 use decide::{
     Book,
     book::{self, Output, Outputs},
-    place::Capacity,
 };
-use model::{WorkerId, function::Architecture};
+use model::{Capacity, WorkerId, function::Architecture};
 
 use super::{frontends::call_and_ask, *};
 

@@ -1,8 +1,7 @@
 //! Workers of a region: the authority on what exists and runs; they refuse old epochs
 //! (I5) and more than their slots.
 
-use decide::book::{EnvRecord, StartFailure};
-use model::{Epoch, WorkerId};
+use model::{Epoch, Hosted, Trouble, WorkerId};
 
 use super::*;
 
@@ -40,7 +39,7 @@ impl Region<'_> {
         let host = &mut self.workers[worker as usize];
         // Less than the manager thought, where a manager of before had begun something.
         if host.slots >= self.config.slots_per_worker {
-            let why = StartFailure::NoRoom;
+            let why = Trouble::NoRoom;
             return self.tell_manager(manager, Input::StartFailed { start, why });
         }
         host.slots += 1;
@@ -134,11 +133,11 @@ impl Region<'_> {
     }
 
     /// What a worker hosts for a manager.
-    pub(super) fn list(&self, worker: usize, manager: u32) -> Vec<EnvRecord> {
+    pub(super) fn list(&self, worker: usize, manager: u32) -> Vec<Hosted> {
         let here = self.workers[worker].envs.iter();
         let owned = here.filter_map(|id| Some((*id, self.envs.get(id)?)));
         let owned = owned.filter(|(_, env)| env.manager == manager && !env.doomed);
-        let record = |(env, of): (EnvId, &Env)| EnvRecord {
+        let record = |(env, of): (EnvId, &Env)| Hosted {
             env,
             key: Arc::clone(&of.key),
             epoch: of.epoch,

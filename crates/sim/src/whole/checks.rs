@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use model::{FrontendId, ManagerId};
+use model::{FrontendId, Hosted, ManagerId};
 use serde_json::json;
 use tokio::time::sleep;
-use wire::{manager::Inspection, worker::Hosted};
+use wire::manager::Inspection;
 
 use super::{
     Answer, Member, World,

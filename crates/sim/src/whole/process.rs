@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use decide::ring::Ring;
-use model::{FrontendId, ManagerId, Region, RingVersion, WorkerId, function::Architecture};
+use model::{
+    Capacity, FrontendId, ManagerId, Region, RingVersion, WorkerId, function::Architecture,
+};
 use platform::{
     Body, Clock, Entropy, Inbox, TaskKind, Tasks,
     transport::{Address, Caller, Exchange, Mail, Network, Simulated, in_process},
@@ -14,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use store::Store;
 use wire::{
     manager::{ManagerAnswer, ManagerCall},
-    worker::{Offer, WorkerAnswer, WorkerCall},
+    worker::{WorkerAnswer, WorkerCall},
 };
 
 use super::{Disk, Guests, Member, Record, world::account};
@@ -186,7 +188,7 @@ impl Here<'_> {
             region: region(),
             data: self.land.disk.of(self.member),
             missing_runtimes: worker::Missing::Nearest,
-            offer: Offer { memory_mb, slots: 1_000, architecture },
+            offer: Capacity { memory_mb, slots: 1_000, architecture },
         };
         let ground = worker::Ground {
             clock: self.clock.clone(),

@@ -1,9 +1,8 @@
 //! Ring versions of a world, as `control` would publish them, and which manager has
 //! what: keys move from some managers to others.
 
-use model::{Attrs, FleetId, ManagerId, RingRecord, RingState, RingVersion, WorkerId};
+use model::{Attrs, FleetId, Hosted, ManagerId, RingRecord, RingState, RingVersion, WorkerId};
 use store::{Transaction, schema};
-use wire::worker::Hosted;
 
 use super::World;
 

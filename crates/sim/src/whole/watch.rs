@@ -4,9 +4,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use model::{EnvId, Epoch, Now, PoolKey, Span};
+use model::{EnvId, Epoch, Hosted, Now, PoolKey, Span};
 use tokio::time::{sleep, timeout};
-use wire::worker::Hosted;
 
 use super::{World, play, schedule::Schedule};
 

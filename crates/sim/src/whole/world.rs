@@ -9,7 +9,7 @@ use std::{
 };
 
 use decide::ring::Ring;
-use model::{AccountId, FrontendId, ManagerId, RingVersion, WorkerId};
+use model::{AccountId, FrontendId, Hosted, ManagerId, RingVersion, WorkerId};
 use platform::{
     Clock, Entropy, Tasks,
     transport::{Pace, Simulated},
@@ -17,7 +17,7 @@ use platform::{
 use store::Store;
 use wire::{
     manager::{Inspection, ManagerAnswer, ManagerCall},
-    worker::{Hosted, WorkerAnswer, WorkerCall},
+    worker::{WorkerAnswer, WorkerCall},
 };
 
 use super::{

@@ -4,9 +4,8 @@
 use decide::{
     Book,
     book::{self, Output, Outputs},
-    place::Capacity,
 };
-use model::WorkerId;
+use model::{Capacity, WorkerId};
 
 use super::{frontends::call_and_ask, *};
 

@@ -1,7 +1,7 @@
 //! Fake workers: init and run take the time that the workload says. They are the
 //! authority on what exists and what runs, and they refuse old epochs (I5).
 
-use decide::book::{EnvRecord, Grant, StartFailure};
+use model::{Grant, Hosted, Trouble};
 
 use super::*;
 
@@ -49,9 +49,9 @@ impl Worker {
         self.envs.values().filter(|env| env.manager == manager).count()
     }
 
-    pub(super) fn list(&self, manager: usize) -> Vec<EnvRecord> {
+    pub(super) fn list(&self, manager: usize) -> Vec<Hosted> {
         let owned = self.envs.iter().filter(|(_, env)| env.manager == manager && !env.doomed);
-        let record = |(id, env): (&EnvId, &Env)| EnvRecord {
+        let record = |(id, env): (&EnvId, &Env)| Hosted {
             env: *id,
             key: Arc::clone(&env.key),
             epoch: env.epoch,
@@ -106,9 +106,9 @@ impl World<'_> {
         let room = worker.used_mb + u64::from(memory_mb) <= self.config.worker_memory_mb
             && worker.slots < self.config.worker_slots;
         let failure = match (room, fails, init_fails) {
-            (false, ..) => Some(StartFailure::NoRoom),
-            (true, true, _) => Some(StartFailure::Platform),
-            (true, false, true) => Some(StartFailure::Init),
+            (false, ..) => Some(Trouble::NoRoom),
+            (true, true, _) => Some(Trouble::Platform),
+            (true, false, true) => Some(Trouble::Init),
             (true, false, false) => None,
         };
         if let Some(why) = failure {

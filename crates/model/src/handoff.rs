@@ -1,12 +1,17 @@
-//! What managers say to each other when keys move from one to another (A3), and how
-//! predecessors travel with a call. The meaning is `decide::handoff`'s; an
-//! environment is named with its worker in it.
+//! What managers say to each other when keys move from one to another (A3), and the
+//! predecessors that a call names. Who says what when is `decide::handoff`'s.
 
-use model::{KeyHash, ManagerId, RingVersion};
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
-use crate::worker::Hosted;
+use crate::{
+    environment::Hosted,
+    ids::{ManagerId, RingVersion},
+    pool_key::KeyHash,
+};
 
+/// What one manager says to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Word {
     Ask(Ask),
@@ -22,7 +27,9 @@ pub enum Word {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     pub hash: KeyHash,
+    /// The version that made the asker the owner.
     pub by: RingVersion,
+    /// No more than so many.
     pub max: u32,
     /// Owners that share what there is; 0: whatever is needed.
     pub askers: u16,
@@ -36,13 +43,17 @@ pub enum Given {
         more: bool,
     },
     Empty,
+    /// Too many questions: nothing now, perhaps later.
     Busy,
 }
 
-/// A manager to ask when the asked one misses; lower tiers first.
+/// A manager to ask when the asked one misses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pred {
     pub manager: ManagerId,
+    /// Asked together; a lower number first.
     pub tier: u8,
+    /// Owners that it has to share its environments between; 0: it gives what is
+    /// asked for.
     pub askers: u16,
 }
