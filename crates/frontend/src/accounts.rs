@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use model::AccountId;
-use platform::tasks::Stop;
 use store::{
     AccountLimits, Followed, Store, record,
     schema::{self, Place},
@@ -15,22 +14,19 @@ use crate::Gate;
 /// Follows the store until it closes.
 pub(crate) async fn follow(gate: Arc<Gate>, store: Store) {
     let mut follow = store.follow(schema::accounts().prefix().clone());
-    loop {
-        match follow.next().await {
-            Ok(Followed::All(all)) => {
+    while let Some(followed) = follow.next_or_stop(&gate.tasks, "frontend's view of accounts").await
+    {
+        match followed {
+            Followed::All(all) => {
                 let limits = all.iter().filter_map(|entry| limit(&entry.key, Some(&entry.value)));
                 gate.allowances.limit_only(limits.collect());
             }
-            Ok(Followed::Commit(commit)) => {
+            Followed::Commit(commit) => {
                 for change in commit.changes {
                     if let Some((account, limit)) = limit(&change.key, change.value.as_deref()) {
                         gate.allowances.limit(account, limit);
                     }
                 }
-            }
-            Err(error) => {
-                tracing::error!(%error, "limits of accounts can no longer be followed");
-                return gate.tasks.stop(Stop::Failed { task: "frontend's view of accounts" });
             }
         }
     }

@@ -6,7 +6,6 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use decide::{arcs::RingArc, route::SetRecord};
 use model::{KeyHash, ProvisionedSet};
-use platform::tasks::Stop;
 use store::{
     Followed, Store, record,
     schema::{self, Place},
@@ -17,24 +16,20 @@ use crate::Gate;
 /// Follows the store until it closes.
 pub(crate) async fn follow(gate: Arc<Gate>, store: Store) {
     let mut follow = store.follow(schema::provisioned());
-    loop {
-        match follow.next().await {
-            Ok(Followed::All(all)) => {
+    let view = "frontend's view of provisioned sets";
+    while let Some(followed) = follow.next_or_stop(&gate.tasks, view).await {
+        match followed {
+            Followed::All(all) => {
                 let changes = all.iter().map(|entry| (&entry.key, Some(&entry.value[..])));
                 let kept: BTreeSet<KeyHash> =
                     changes.filter_map(|(key, value)| apply(&gate, key, value)).collect();
                 gate.router.keep_sets(&kept);
                 gate.exact.keep_sets(&kept);
             }
-            Ok(Followed::Commit(commit)) => {
+            Followed::Commit(commit) => {
                 for change in commit.changes {
                     apply(&gate, &change.key, change.value.as_deref());
                 }
-            }
-            Err(error) => {
-                tracing::error!(%error, "provisioned sets can no longer be followed");
-                let task = "frontend's view of provisioned sets";
-                return gate.tasks.stop(Stop::Failed { task });
             }
         }
     }

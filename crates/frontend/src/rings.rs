@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use model::RingRecord;
-use platform::tasks::Stop;
 use store::{Followed, Store, record, schema};
 
 use crate::Gate;
@@ -12,13 +11,13 @@ use crate::Gate;
 /// Follows the store until it closes.
 pub(crate) async fn follow(gate: Arc<Gate>, store: Store) {
     let mut follow = store.follow(schema::rings().prefix().clone());
-    loop {
-        match follow.next().await {
-            Ok(Followed::All(all)) => {
+    while let Some(followed) = follow.next_or_stop(&gate.tasks, "frontend's view of rings").await {
+        match followed {
+            Followed::All(all) => {
                 let records = all.iter().filter_map(|entry| read(&entry.key, &entry.value));
                 gate.router.learn_rings(records.collect());
             }
-            Ok(Followed::Commit(commit)) => {
+            Followed::Commit(commit) => {
                 for change in &commit.changes {
                     let Some(value) = &change.value else { continue };
                     if let Some(record) = read(&change.key, value) {
@@ -26,10 +25,6 @@ pub(crate) async fn follow(gate: Arc<Gate>, store: Store) {
                         gate.router.learn_ring(record);
                     }
                 }
-            }
-            Err(error) => {
-                tracing::error!(%error, "ring versions can no longer be followed");
-                return gate.tasks.stop(Stop::Failed { task: "frontend's view of rings" });
             }
         }
     }

@@ -13,13 +13,16 @@ use model::{
     AccountId, Affinity, FunctionConfig, FunctionName, KeyHash, PoolKey, Region, TenantId,
     VersionId, arn, function::FunctionSettings,
 };
-use platform::{Tasks, tasks::Stop};
+use platform::Tasks;
 use store::{
     Followed, Store, record,
     schema::{self, Place},
 };
 
 use crate::exact::Exact;
+
+/// A pool and its place on the ring.
+pub(crate) type Pool = (Arc<PoolKey>, KeyHash);
 
 /// One immutable version, ready to be called.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ pub(crate) struct Callable {
     pub(crate) key: Arc<PoolKey>,
     pub(crate) hash: KeyHash,
     /// The pool of its provisioned environments; only versions can have one.
-    pub(crate) provisioned: Option<(Arc<PoolKey>, KeyHash)>,
+    pub(crate) provisioned: Option<Pool>,
     /// Without a qualifier.
     pub(crate) arn: Arc<str>,
 }
@@ -36,34 +39,29 @@ pub(crate) struct Callable {
 impl Callable {
     /// The pool that a call may be served from. A tenant's calls have one of their
     /// own: no environment ever serves two tenants (I3).
-    pub(crate) fn pool(&self, tenant: Option<&TenantId>) -> (Arc<PoolKey>, KeyHash) {
-        match tenant.and_then(|tenant| self.key.bound_to(tenant.clone())) {
-            Some(bound) => {
-                let hash = bound.hash();
-                (Arc::new(bound), hash)
-            }
-            None => (Arc::clone(&self.key), self.hash),
-        }
+    pub(crate) fn pool(&self, tenant: Option<&TenantId>) -> Pool {
+        bound(&self.key, self.hash, tenant)
     }
-}
 
-type Affinities = HashMap<(AccountId, FunctionName), Affinity>;
-
-impl Callable {
     pub(crate) fn function(&self) -> (AccountId, FunctionName) {
         (self.config.account, self.config.name.clone())
     }
 
     /// The pool of its provisioned environments; the on-demand one where it has none.
-    pub(crate) fn provisioned_pool(&self, tenant: Option<&TenantId>) -> (Arc<PoolKey>, KeyHash) {
+    pub(crate) fn provisioned_pool(&self, tenant: Option<&TenantId>) -> Pool {
         let Some((key, hash)) = &self.provisioned else { return self.pool(tenant) };
-        match tenant.and_then(|tenant| key.bound_to(tenant.clone())) {
-            Some(bound) => {
-                let hash = bound.hash();
-                (Arc::new(bound), hash)
-            }
-            None => (Arc::clone(key), *hash),
+        bound(key, *hash, tenant)
+    }
+}
+
+/// A tenant's part of a pool.
+fn bound(key: &Arc<PoolKey>, hash: KeyHash, tenant: Option<&TenantId>) -> Pool {
+    match tenant.and_then(|tenant| key.bound_to(tenant.clone())) {
+        Some(bound) => {
+            let hash = bound.hash();
+            (Arc::new(bound), hash)
         }
+        None => (Arc::clone(key), hash),
     }
 }
 
@@ -71,6 +69,7 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
+type Affinities = HashMap<(AccountId, FunctionName), Affinity>;
 type Versions = HashMap<(AccountId, FunctionName), HashMap<VersionId, Arc<Callable>>>;
 
 #[derive(Clone, Debug)]
@@ -104,23 +103,20 @@ impl View {
     /// Follows the store until it closes.
     pub(crate) async fn follow(self, store: Store, tasks: Tasks) {
         let mut follow = store.follow(schema::functions());
-        loop {
-            match follow.next().await {
-                Ok(Followed::All(all)) => {
+        let view = "frontend's view of functions";
+        while let Some(followed) = follow.next_or_stop(&tasks, view).await {
+            match followed {
+                Followed::All(all) => {
                     let fresh = View::new(self.region.clone(), Arc::default());
                     for entry in all {
                         fresh.apply(&entry.key, Some(&entry.value));
                     }
                     self.become_like(&fresh);
                 }
-                Ok(Followed::Commit(commit)) => {
+                Followed::Commit(commit) => {
                     for change in commit.changes {
                         self.apply(&change.key, change.value.as_deref());
                     }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "functions can no longer be followed");
-                    return tasks.stop(Stop::Failed { task: "frontend's view of functions" });
                 }
             }
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use model::{AccountId, FunctionConfig, FunctionName, function::FunctionSettings};
-use platform::{Tasks, tasks::Stop};
+use platform::Tasks;
 use store::{
     AccountLimits, Follow, Followed, Store, record,
     schema::{self, Place},
@@ -26,31 +26,34 @@ pub(crate) enum Fact {
 
 /// Follows all functions until the store closes.
 pub(crate) async fn functions(store: Store, events: mpsc::Sender<Event>, tasks: Tasks) {
-    forward(store.follow(schema::functions()), events, tasks).await;
+    let view = "manager's view of functions";
+    forward(store.follow(schema::functions()), events, tasks, view).await;
 }
 
 /// Follows the limits of all accounts until the store closes.
 pub(crate) async fn accounts(store: Store, events: mpsc::Sender<Event>, tasks: Tasks) {
-    forward(store.follow(schema::accounts().prefix().clone()), events, tasks).await;
+    let follow = store.follow(schema::accounts().prefix().clone());
+    forward(follow, events, tasks, "manager's view of accounts").await;
 }
 
-async fn forward(mut follow: Follow, events: mpsc::Sender<Event>, tasks: Tasks) {
+async fn forward(
+    mut follow: Follow,
+    events: mpsc::Sender<Event>,
+    tasks: Tasks,
+    view: &'static str,
+) {
     let mut known = BTreeSet::new();
-    loop {
-        let changes: Vec<_> = match follow.next().await {
-            Ok(Followed::All(all)) => {
+    while let Some(followed) = follow.next_or_stop(&tasks, view).await {
+        let changes: Vec<_> = match followed {
+            Followed::All(all) => {
                 let listed: BTreeSet<store::Key> = all.iter().map(|e| e.key.clone()).collect();
                 // What went away while nothing could be followed.
                 let gone: Vec<_> = known.difference(&listed).cloned().collect();
                 let there = all.into_iter().map(|entry| (entry.key, Some(entry.value)));
                 gone.into_iter().map(|key| (key, None)).chain(there).collect()
             }
-            Ok(Followed::Commit(commit)) => {
+            Followed::Commit(commit) => {
                 commit.changes.into_iter().map(|change| (change.key, change.value)).collect()
-            }
-            Err(error) => {
-                tracing::error!(%error, "limits can no longer be followed");
-                return tasks.stop(Stop::Failed { task: "manager's view of limits" });
             }
         };
         for (key, value) in changes {

@@ -2,7 +2,7 @@
 //! keys that they decide (A4). Who the members are, it needs not know.
 
 use model::RingRecord;
-use platform::{Tasks, tasks::Stop};
+use platform::Tasks;
 use store::{Followed, Store, record, schema};
 use tokio::sync::mpsc;
 
@@ -11,18 +11,12 @@ use crate::owner::Event;
 /// Follows the store until it closes.
 pub(crate) async fn follow(store: Store, events: mpsc::Sender<Event>, tasks: Tasks) {
     let mut follow = store.follow(schema::rings().prefix().clone());
-    loop {
-        let written: Vec<_> = match follow.next().await {
-            Ok(Followed::All(all)) => {
-                all.into_iter().map(|entry| (entry.key, entry.value)).collect()
-            }
-            Ok(Followed::Commit(commit)) => {
+    while let Some(followed) = follow.next_or_stop(&tasks, "manager's view of rings").await {
+        let written: Vec<_> = match followed {
+            Followed::All(all) => all.into_iter().map(|entry| (entry.key, entry.value)).collect(),
+            Followed::Commit(commit) => {
                 let written = |change: store::Change| Some((change.key, change.value?));
                 commit.changes.into_iter().filter_map(written).collect()
-            }
-            Err(error) => {
-                tracing::error!(%error, "ring versions can no longer be followed");
-                return tasks.stop(Stop::Failed { task: "manager's view of rings" });
             }
         };
         for (key, value) in written {

@@ -1,6 +1,8 @@
 //! Following a prefix: everything that is there, then every commit, and everything
 //! again where the watch fell behind. What roles keep their watched caches by.
 
+use platform::{Tasks, tasks::Stop};
+
 use crate::{
     key::Prefix,
     store::Store,
@@ -50,6 +52,19 @@ impl Follow {
                 Ok(commit) => return Ok(Followed::Commit(commit)),
                 Err(Ended::Lagged) => self.watch = None,
                 Err(ended @ (Ended::TooManyWatches | Ended::Closed)) => return Err(ended.into()),
+            }
+        }
+    }
+
+    /// As `next`, for a view without which its process cannot serve: where the store can
+    /// no longer be followed, the process is stopped, and there is no next.
+    pub async fn next_or_stop(&mut self, tasks: &Tasks, view: &'static str) -> Option<Followed> {
+        match self.next().await {
+            Ok(followed) => Some(followed),
+            Err(error) => {
+                tracing::error!(%error, view, "the store can no longer be followed");
+                tasks.stop(Stop::Failed { task: view });
+                None
             }
         }
     }
