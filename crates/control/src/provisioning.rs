@@ -61,18 +61,11 @@ pub fn start(provisioning: Provisioning, clock: Clock, tasks: &Tasks, store: Sto
 /// Asks one manager, again and again.
 async fn ask(manager: ManagerId, caller: ManagerCaller, clock: Clock, events: mpsc::Sender<Event>) {
     loop {
-        let event = match caller.call(ManagerCall::Targets).await {
-            Ok(ManagerAnswer::Targets(held)) => Event::Held(manager, held),
-            Ok(
-                ManagerAnswer::Admitted(_)
-                | ManagerAnswer::Denied(_)
-                | ManagerAnswer::Acquired(_)
-                | ManagerAnswer::Entered(..)
-                | ManagerAnswer::Lent(_)
-                | ManagerAnswer::InFlight(_)
-                | ManagerAnswer::Inspection(_),
-            )
-            | Err(_) => Event::Silent(manager),
+        let answer = caller.call(ManagerCall::Targets).await;
+        let event = if let Ok(ManagerAnswer::Targets(held)) = answer {
+            Event::Held(manager, held)
+        } else {
+            Event::Silent(manager)
         };
         if events.send(event).await.is_err() {
             return;

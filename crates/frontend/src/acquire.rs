@@ -10,13 +10,13 @@ use decide::{
     search::{Answer, Next, Set},
 };
 use model::{
-    AffinityAsk, Denied, Grant, KeyHash, LeaseId, ManagerId, Now, Reason, RequestId, Span, TenantId,
+    AffinityAsk, Denied, Grant, KeyHash, LeaseId, ManagerId, Now, RequestId, Span, TenantId,
 };
 use platform::{
     TaskKind,
     transport::{Pending, Unreachable},
 };
-use wire::manager::{Acquire, Acquired, Admitted, Found, ManagerAnswer, ManagerCall, ManagerNote};
+use wire::manager::{Acquire, Acquired, Found, ManagerAnswer, ManagerCall, ManagerNote};
 use wire::worker::StartFailure;
 
 use crate::{
@@ -25,24 +25,20 @@ use crate::{
     allowance,
     refusal::Refusal,
     route::{Path, Told},
-    view::Callable,
+    view::{Callable, Pool},
 };
 
 /// An environment lease that nothing was started with yet. It goes back when
 /// dropped; once the worker has taken the call, it is the worker's to end.
 #[derive(Debug)]
-pub(crate) struct Lease {
-    gate: Arc<Gate>,
-    manager: ManagerId,
-    grant: Option<Grant>,
-    from: Served,
-}
+pub(crate) struct Lease(Option<(Grant, Served)>);
 
 /// Which of a version's environments serves a call, until it has ended.
 #[derive(Debug)]
 pub(crate) struct Served {
     gate: Arc<Gate>,
-    manager: ManagerId,
+    /// Whose book it is in.
+    pub(crate) manager: ManagerId,
     /// The provisioned pool that it is of.
     set: Option<KeyHash>,
 }
@@ -75,65 +71,50 @@ pub(crate) struct Wanted<'a> {
 pub(crate) async fn acquire(
     gate: &Arc<Gate>,
     wanted: Wanted<'_>,
-    slot: Option<Slot>,
+    mut slot: Option<Slot>,
 ) -> Result<Entry, Refusal> {
-    let Wanted { callable, tenant, .. } = wanted;
-    let (_, hash) = callable.pool(tenant);
-    let mut slot = slot;
+    let pool = wanted.callable.pool(wanted.tenant);
     let may_allow = allowance::may(gate, wanted);
     if slot.is_none() && may_allow {
         slot = allowance::admit(gate, wanted).await?;
     }
-    if slot.is_none() && gate.router.has_set(callable) {
+    if slot.is_none() && gate.router.has_set(wanted.callable) {
         // How many calls of the version run decides which environments serve it.
-        slot = Some(admit(gate, wanted).await?);
+        let (counted, _) = enter(gate, wanted, None).await?.ok_or_else(Refusal::no_manager)?;
+        slot = Some(counted);
     }
     let in_version = slot.as_ref().and_then(Slot::in_version);
-    let path = gate.router.begin(gate.clock.now(), wanted, hash, in_version);
+    let path = gate.router.begin(gate.clock.now(), wanted, pool.1, in_version);
     let mut path = path.ok_or_else(|| Refusal::internal("no ring version serves the function"))?;
     loop {
-        let asked = gate.clock.now();
-        let (manager, set, mode) = match gate.router.next(asked, &mut path) {
+        let at = gate.clock.now();
+        let (manager, set, mode) = match gate.router.next(at, &mut path) {
             Next::Ask { manager, set, mode } => (manager, set, mode),
             Next::Refused(reason) => {
-                return Err(Refusal::Throttled { reason, retry_after: Span::secs(1) });
+                return Err(Denied { reason, retry_after: Span::secs(1) }.into());
             }
         };
-        let asked = Asked { manager, set, at: asked };
-        let question = question(gate, wanted, &mut path, &asked, mode);
-        let held = match slot.take() {
-            Some(held) => held,
-            None => match enter(gate, wanted, manager, &question).await? {
-                Entered::Admitted(held) => held,
-                Entered::Unreachable if may_allow => allowance::without_counter(gate, wanted)?,
-                Entered::Unreachable => return Err(no_manager()),
-                Entered::Both(held, acquired) => {
-                    match conclude(gate, &mut path, asked, acquired)? {
-                        Some(lease) => return Ok(Entry { slot: held, lease }),
-                        None => {
-                            slot = Some(held);
-                            continue;
-                        }
-                    }
-                }
+        let asked = Asked { manager, set, at };
+        let question = question(gate, wanted, &pool, &mut path, &asked, mode);
+        let (held, acquired) = match slot.take() {
+            Some(held) => (held, None),
+            None => match enter(gate, wanted, Some((manager, &question))).await? {
+                Some(entered) => entered,
+                None if may_allow => (allowance::without_counter(gate, wanted)?, None),
+                None => return Err(Refusal::no_manager()),
             },
         };
-        match ask(gate, manager, ManagerCall::Acquire(question)).await {
-            Ok(ManagerAnswer::Acquired(acquired)) => {
+        let acquired = match acquired {
+            Some(acquired) => Some(acquired),
+            None => plainly(gate, manager, question).await?,
+        };
+        match acquired {
+            Some(acquired) => {
                 if let Some(lease) = conclude(gate, &mut path, asked, acquired)? {
                     return Ok(Entry { slot: held, lease });
                 }
             }
-            Ok(
-                ManagerAnswer::Admitted(_)
-                | ManagerAnswer::Denied(_)
-                | ManagerAnswer::Entered(..)
-                | ManagerAnswer::Lent(_)
-                | ManagerAnswer::InFlight(_)
-                | ManagerAnswer::Inspection(_)
-                | ManagerAnswer::Targets(_),
-            ) => return Err(Refusal::internal("the book answered something else")),
-            Err(Unreachable(_)) => silent(gate, &mut path, asked),
+            None => silent(gate, &mut path, asked),
         }
         slot = Some(held);
     }
@@ -143,6 +124,7 @@ pub(crate) async fn acquire(
 fn question(
     gate: &Gate,
     wanted: Wanted<'_>,
+    pool: &Pool,
     path: &mut Path,
     asked: &Asked,
     mode: Mode,
@@ -154,14 +136,13 @@ fn question(
             (key, hash, Vec::new())
         }
         Set::OnDemand => {
-            let (key, hash) = callable.pool(tenant);
             let preds = gate.router.preds(path, asked.manager);
-            match gate.router.profiled(path, &key) {
+            match gate.router.profiled(path, &pool.0) {
                 Some(profiled) => {
                     let hash = profiled.hash();
                     (Arc::new(profiled), hash, preds)
                 }
-                None => (key, hash, preds),
+                None => (Arc::clone(&pool.0), pool.1, preds),
             }
         }
     };
@@ -188,80 +169,54 @@ struct Asked {
     at: Now,
 }
 
-/// The concurrency lease alone.
-async fn admit(gate: &Arc<Gate>, wanted: Wanted<'_>) -> Result<Slot, Refusal> {
-    let Wanted { request, callable, tenant, affinity: _ } = wanted;
-    let counter = counter(gate, callable)?;
-    let admission = ManagerCall::Admit(admit::question(gate, request, callable, tenant));
-    match admitted(gate, callable, counter, ask(gate, counter, admission).await)? {
-        Entered::Admitted(slot) | Entered::Both(slot, _) => Ok(slot),
-        Entered::Unreachable => Err(no_manager()),
-    }
-}
-
-fn counter(gate: &Gate, callable: &Callable) -> Result<ManagerId, Refusal> {
-    let counter = gate.router.counter(callable.config.account);
-    counter.ok_or_else(|| Refusal::internal("the ring has no member"))
-}
-
-enum Entered {
-    Admitted(Slot),
-    Both(Slot, Acquired),
-    /// The counter's manager.
-    Unreachable,
-}
-
-fn no_manager() -> Refusal {
-    Refusal::Throttled { reason: Reason::NoManager, retry_after: Span::secs(1) }
-}
-
-/// The concurrency lease; with the acquire in the same message, where one manager
-/// answers for both.
+/// The concurrency lease; with the environment in the same message, where the manager
+/// that is to be asked for one is the counter's. None where that cannot be reached.
 async fn enter(
     gate: &Arc<Gate>,
     wanted: Wanted<'_>,
-    manager: ManagerId,
-    question: &Acquire,
-) -> Result<Entered, Refusal> {
+    next: Option<(ManagerId, &Acquire)>,
+) -> Result<Option<(Slot, Option<Acquired>)>, Refusal> {
     let Wanted { request, callable, tenant, affinity: _ } = wanted;
-    let counter = counter(gate, callable)?;
+    let account = callable.config.account;
+    let counter = gate.router.counter(account);
+    let counter = counter.ok_or_else(|| Refusal::internal("the ring has no member"))?;
     let admission = admit::question(gate, request, callable, tenant);
-    let call = if counter == manager {
-        ManagerCall::Enter(admission, question.clone())
-    } else {
-        ManagerCall::Admit(admission)
+    let call = match next {
+        Some((manager, question)) if manager == counter => {
+            ManagerCall::Enter(admission, question.clone())
+        }
+        Some(_) | None => ManagerCall::Admit(admission),
     };
-    admitted(gate, callable, counter, ask(gate, counter, call).await)
+    let Ok(answer) = ask(gate, counter, call).await else { return Ok(None) };
+    let (admitted, acquired) = match answer {
+        ManagerAnswer::Admitted(admitted) => (admitted, None),
+        ManagerAnswer::Entered(admitted, acquired) => (admitted, Some(acquired)),
+        ManagerAnswer::Denied(denied) => return Err(denied.into()),
+        ManagerAnswer::Acquired(_)
+        | ManagerAnswer::Lent(_)
+        | ManagerAnswer::InFlight(_)
+        | ManagerAnswer::Inspection(_)
+        | ManagerAnswer::Targets(_) => {
+            return Err(Refusal::internal("the counter answered something else"));
+        }
+    };
+    gate.router.learn_limit(account, admitted.limit_max);
+    Ok(Some((Slot::new(gate, counter, admitted), acquired)))
 }
 
-/// What a counter's answer means to the call.
-fn admitted(
+/// The environment alone. None where the manager cannot be reached.
+async fn plainly(
     gate: &Arc<Gate>,
-    callable: &Callable,
-    counter: ManagerId,
-    answer: Result<ManagerAnswer, Unreachable>,
-) -> Result<Entered, Refusal> {
-    let slot = |admitted: Admitted| {
-        gate.router.learn_limit(callable.config.account, admitted.limit_max);
-        Slot::new(gate, counter, admitted)
+    manager: ManagerId,
+    question: Acquire,
+) -> Result<Option<Acquired>, Refusal> {
+    let Ok(answer) = ask(gate, manager, ManagerCall::Acquire(question)).await else {
+        return Ok(None);
     };
-    match answer {
-        Ok(ManagerAnswer::Admitted(admitted)) => Ok(Entered::Admitted(slot(admitted))),
-        Ok(ManagerAnswer::Entered(admitted, acquired)) => {
-            Ok(Entered::Both(slot(admitted), acquired))
-        }
-        Ok(ManagerAnswer::Denied(Denied { reason, retry_after })) => {
-            Err(Refusal::Throttled { reason, retry_after })
-        }
-        Ok(
-            ManagerAnswer::Acquired(_)
-            | ManagerAnswer::Lent(_)
-            | ManagerAnswer::InFlight(_)
-            | ManagerAnswer::Inspection(_)
-            | ManagerAnswer::Targets(_),
-        ) => Err(Refusal::internal("the counter answered something else")),
-        Err(Unreachable(_)) => Ok(Entered::Unreachable),
-    }
+    let ManagerAnswer::Acquired(acquired) = answer else {
+        return Err(Refusal::internal("the book answered something else"));
+    };
+    Ok(Some(acquired))
 }
 
 /// Takes an answer into account: the lease, or `None` where the search goes on.
@@ -281,8 +236,8 @@ fn conclude(
         Found::Granted(grant) => {
             learn(Answer::Granted { load, warm: grant.warm, took: now.since(at) });
             let set = path_set.filter(|_| set == Set::Provisioned);
-            let from = Served { gate: Arc::clone(gate), manager, set };
-            Ok(Some(Lease { gate: Arc::clone(gate), manager, grant: Some(grant), from }))
+            let served = Served { gate: Arc::clone(gate), manager, set };
+            Ok(Some(Lease(Some((grant, served)))))
         }
         Found::NoIdle => {
             learn(Answer::NoIdle);
@@ -292,9 +247,7 @@ fn conclude(
             learn(Answer::Throttled);
             Ok(None)
         }
-        Found::Denied(Denied { reason, retry_after }) => {
-            Err(Refusal::Throttled { reason, retry_after })
-        }
+        Found::Denied(denied) => Err(denied.into()),
         Found::StartFailed(failure) => {
             let platform = matches!(failure, StartFailure::Platform { .. });
             if platform && set == Set::OnDemand && gate.router.fall_back(path, manager) {
@@ -367,22 +320,20 @@ fn return_all(gate: &Arc<Gate>, manager: ManagerId, answer: ManagerAnswer) {
 
 impl Lease {
     /// The grant, for the worker; the debt goes with it.
-    pub(crate) fn start(mut self) -> Option<(ManagerId, Grant, Served)> {
-        let none = Served { gate: Arc::clone(&self.gate), manager: self.manager, set: None };
-        let from = std::mem::replace(&mut self.from, none);
-        self.grant.take().map(|grant| (self.manager, grant, from))
+    pub(crate) fn start(mut self) -> Option<(Grant, Served)> {
+        self.0.take()
     }
 
     /// The worker did not take the call: the lease goes back.
-    pub(crate) fn refused(gate: &Arc<Gate>, manager: ManagerId, lease: LeaseId) {
-        admit::give_back(gate, manager, ManagerNote::Unused { lease }, "lease return");
+    pub(crate) fn refused(gate: &Gate, manager: ManagerId, lease: LeaseId) {
+        admit::give_back(gate, manager, ManagerNote::Unused { lease });
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(grant) = self.grant.take() {
-            Lease::refused(&self.gate, self.manager, grant.lease);
+        if let Some((grant, served)) = self.0.take() {
+            Lease::refused(&served.gate, served.manager, grant.lease);
         }
     }
 }

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use model::{AccountId, ManagerId, RequestId, TenantId};
-use platform::TaskKind;
 use wire::manager::{Admit, Admitted, ManagerNote};
 
 use crate::{Gate, view::Callable};
@@ -68,7 +67,7 @@ impl Drop for Slot {
             Held::Counted(counter, admitted) => {
                 self.gate.held.give_back(counter, admitted.lease);
                 let note = ManagerNote::Return { lease: admitted.lease };
-                give_back(&self.gate, counter, note, "lease return");
+                give_back(&self.gate, counter, note);
             }
             Held::Allowed(account) => self.gate.allowances.ended(account),
         }
@@ -76,17 +75,8 @@ impl Drop for Slot {
 }
 
 /// A note that must not be lost while its manager lives; nobody waits for it.
-pub(crate) fn give_back(
-    gate: &Arc<Gate>,
-    manager: ManagerId,
-    note: ManagerNote,
-    task: &'static str,
-) {
-    let Some(caller) = gate.managers.get(&manager) else { return };
-    if let Err(note) = caller.try_note(note) {
-        let caller = caller.clone();
-        gate.tasks.spawn(TaskKind::Background, task, async move {
-            let _ = caller.note(note).await;
-        });
+pub(crate) fn give_back(gate: &Gate, manager: ManagerId, note: ManagerNote) {
+    if let Some(caller) = gate.managers.get(&manager) {
+        caller.leave_note(&gate.tasks, note);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use decide::admit::{Admission, Allowances};
-use model::{AccountId, BlockAsk, Now, Reason, Span, limits};
+use model::{AccountId, BlockAsk, Now, limits};
 use platform::TaskKind;
 use tokio::sync::Notify;
 use wire::manager::{ManagerAnswer, ManagerCall};
@@ -107,9 +107,7 @@ pub(crate) fn without_counter(gate: &Arc<Gate>, wanted: Wanted<'_>) -> Result<Sl
         Admission::Yes(_) => Ok(Slot::allowed(gate, config.account)),
         Admission::No(denied) => Err(denied.into()),
         // An answer came this moment; the next attempt goes by it.
-        Admission::Exact | Admission::Wait(..) => {
-            Err(Refusal::Throttled { reason: Reason::NoManager, retry_after: Span::secs(1) })
-        }
+        Admission::Exact | Admission::Wait(..) => Err(Refusal::no_manager()),
     }
 }
 
@@ -136,23 +134,14 @@ fn put(gate: &Arc<Gate>, ask: BlockAsk) {
 
 fn heard(gate: &Gate, account: AccountId, answer: Option<ManagerAnswer>) {
     let now = gate.clock.now();
-    match answer {
-        Some(ManagerAnswer::Lent(Some(lent))) => {
-            gate.router.learn_limit(account, lent.limit);
-            gate.allowances.lock().lent(now, &lent);
-        }
-        // A later question was answered, or will be.
-        Some(ManagerAnswer::Lent(None)) => {}
-        None => gate.allowances.unanswered(now, account),
-        Some(
-            ManagerAnswer::Admitted(_)
-            | ManagerAnswer::Denied(_)
-            | ManagerAnswer::Acquired(_)
-            | ManagerAnswer::Entered(..)
-            | ManagerAnswer::InFlight(_)
-            | ManagerAnswer::Inspection(_)
-            | ManagerAnswer::Targets(_),
-        ) => tracing::error!("the counter answered something else"),
+    let Some(answer) = answer else { return gate.allowances.unanswered(now, account) };
+    let ManagerAnswer::Lent(lent) = answer else {
+        return tracing::error!("the counter answered something else");
+    };
+    // Where there is none, a later question was answered, or will be.
+    if let Some(lent) = lent {
+        gate.router.learn_limit(account, lent.limit);
+        gate.allowances.lock().lent(now, &lent);
     }
 }
 

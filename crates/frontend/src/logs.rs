@@ -29,22 +29,18 @@ pub(crate) async fn read(gate: &Arc<Gate>, message: Request<Incoming>) -> Result
     // One worker for now keeps the logs of all functions.
     let worker = gate.workers.values().next();
     let worker = worker.ok_or_else(|| Refusal::internal("no worker is known"))?;
-    match worker.call(WorkerCall::ReadLogs(read)).await.map_err(Refusal::internal)? {
-        WorkerAnswer::Logs(LogLines { lines, next }) => {
-            let mut answer = respond::with_status(http::StatusCode::OK, lines);
-            let headers = answer.headers_mut();
-            let kind = HeaderValue::from_static("application/x-ndjson");
-            headers.insert(header::CONTENT_TYPE, kind);
-            headers.insert("x-lambent-next", HeaderValue::from(next));
-            Ok(answer)
-        }
-        WorkerAnswer::LogsUnreadable { message } => Err(Refusal::Internal { message }),
-        WorkerAnswer::Started(_)
-        | WorkerAnswer::StartFailed(_)
-        | WorkerAnswer::Ran(_)
-        | WorkerAnswer::Refused(_)
-        | WorkerAnswer::Listed(_) => Err(Refusal::internal("the worker answered something else")),
+    let answer = worker.call(WorkerCall::ReadLogs(read)).await.map_err(Refusal::internal)?;
+    if let WorkerAnswer::LogsUnreadable { message } = answer {
+        return Err(Refusal::Internal { message });
     }
+    let WorkerAnswer::Logs(LogLines { lines, next }) = answer else {
+        return Err(Refusal::internal("the worker answered something else"));
+    };
+    let mut answer = respond::with_status(http::StatusCode::OK, lines);
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert("x-lambent-next", HeaderValue::from(next));
+    Ok(answer)
 }
 
 /// A number of the query, zero where it is absent.

@@ -40,10 +40,7 @@ pub(crate) enum Refusal {
     },
     BodyBroken,
     BodyTooSlow,
-    Throttled {
-        reason: Reason,
-        retry_after: Span,
-    },
+    Denied(Denied),
     StartFailed(StartFailure),
     /// The platform failed; the text is for operators.
     Internal {
@@ -52,14 +49,19 @@ pub(crate) enum Refusal {
 }
 
 impl From<Denied> for Refusal {
-    fn from(Denied { reason, retry_after }: Denied) -> Refusal {
-        Refusal::Throttled { reason, retry_after }
+    fn from(denied: Denied) -> Refusal {
+        Refusal::Denied(denied)
     }
 }
 
 impl Refusal {
     pub(crate) fn internal(what: impl fmt::Display) -> Refusal {
         Refusal::Internal { message: what.to_string() }
+    }
+
+    /// No manager answers for the call.
+    pub(crate) fn no_manager() -> Refusal {
+        Refusal::Denied(Denied { reason: Reason::NoManager, retry_after: Span::secs(1) })
     }
 
     pub(crate) fn into_answer(self, request: RequestId) -> Answer {
@@ -92,11 +94,13 @@ impl Refusal {
                 Exception::RequestTimeout,
                 "The request body took longer than 300 seconds to arrive.",
             ),
-            Refusal::Throttled { reason, retry_after } => throttled(reason, retry_after),
+            Refusal::Denied(denied) => throttled(denied),
             Refusal::StartFailed(StartFailure::InvalidRuntime { message }) => {
                 ApiError::new(Exception::InvalidRuntime, message)
             }
-            Refusal::StartFailed(StartFailure::NoRoom) => throttled(Reason::NoCapacity, Span::ZERO),
+            Refusal::StartFailed(StartFailure::NoRoom) => {
+                throttled(Denied { reason: Reason::NoCapacity, retry_after: Span::ZERO })
+            }
             Refusal::StartFailed(
                 StartFailure::Platform { message }
                 | StartFailure::InvalidEntryPoint { message }
@@ -111,7 +115,7 @@ impl Refusal {
 }
 
 /// Limits are 429 with a documented reason, capacity is 503: never the other way (I27).
-fn throttled(reason: Reason, retry_after: Span) -> ApiError {
+fn throttled(Denied { reason, retry_after }: Denied) -> ApiError {
     let retry_after_s = u32::try_from(retry_after.as_millis().div_ceil(1_000)).unwrap_or(1).max(1);
     let documented = match reason {
         Reason::ConcurrentInvocationLimitExceeded
@@ -185,7 +189,7 @@ mod tests {
             (Reason::NoManager, 503),
         ];
         for (reason, status) in cases {
-            let error = throttled(reason, Span::millis(1_500));
+            let error = throttled(Denied { reason, retry_after: Span::millis(1_500) });
             assert_eq!(error.status(), status, "{reason:?}");
             assert_eq!(error.retry_after_s(), (status == 429).then_some(2));
         }

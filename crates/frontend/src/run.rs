@@ -49,8 +49,9 @@ pub(crate) async fn run(
     for _ in 0..limits::ATTEMPTS_MAX {
         let entry = acquire::acquire(gate, wanted, slot).await?;
         let Entry { slot: taken, lease } = entry;
-        let Some((manager, grant, served)) = lease.start() else { break };
-        let (lease, affinity) = (grant.lease, grant.affinity);
+        let Some((grant, served)) = lease.start() else { break };
+        let Grant { lease, affinity, .. } = grant;
+        let manager = served.manager;
         let body = Body::from(invocation.payload.clone());
         let sent = send(gate, invocation, grant, body).await;
         let Ok(pending) = sent else {
@@ -110,29 +111,21 @@ impl InFlight {
         let pending = self.pending.as_mut().ok_or_else(lost)?;
         let answered = pending.await;
         self.pending = None;
-        match answered.map_err(Refusal::internal)? {
-            (WorkerAnswer::Ran(ran), body) => {
-                let body = body.collect(limits::RESPONSE_BYTES_MAX).await;
-                Ok(Landed::Ran(ran, body.map_err(Refusal::internal)?))
+        let (answer, body) = answered.map_err(Refusal::internal)?;
+        if let WorkerAnswer::Refused(refusal) = answer {
+            match refusal {
+                WorkerRefusal::OldEpoch
+                | WorkerRefusal::NoSuchEnvironment
+                | WorkerRefusal::Busy => Lease::refused(gate, manager, lease),
             }
-            (WorkerAnswer::Refused(refusal), _) => {
-                match refusal {
-                    WorkerRefusal::OldEpoch
-                    | WorkerRefusal::NoSuchEnvironment
-                    | WorkerRefusal::Busy => Lease::refused(gate, manager, lease),
-                }
-                let (slot, _) = self.held.take().ok_or_else(lost)?;
-                Ok(Landed::NotStarted(slot))
-            }
-            (
-                WorkerAnswer::Started(_)
-                | WorkerAnswer::StartFailed(_)
-                | WorkerAnswer::Listed(_)
-                | WorkerAnswer::Logs(_)
-                | WorkerAnswer::LogsUnreadable { .. },
-                _,
-            ) => Err(Refusal::internal("the worker answered something else")),
+            let (slot, _) = self.held.take().ok_or_else(lost)?;
+            return Ok(Landed::NotStarted(slot));
         }
+        let WorkerAnswer::Ran(ran) = answer else {
+            return Err(Refusal::internal("the worker answered something else"));
+        };
+        let body = body.collect(limits::RESPONSE_BYTES_MAX).await;
+        Ok(Landed::Ran(ran, body.map_err(Refusal::internal)?))
     }
 }
 

@@ -36,14 +36,7 @@ async fn shrink(gate: &Gate, set: &WideSet) {
 
 async fn load(gate: &Gate, manager: ManagerId, set: &WideSet) -> Option<u32> {
     let caller = gate.managers.get(&manager)?;
-    match caller.call(ManagerCall::InFlight { account: set.account }).await.ok()? {
-        ManagerAnswer::InFlight(calls) => Some(calls),
-        ManagerAnswer::Admitted(_)
-        | ManagerAnswer::Denied(_)
-        | ManagerAnswer::Acquired(_)
-        | ManagerAnswer::Entered(..)
-        | ManagerAnswer::Lent(_)
-        | ManagerAnswer::Inspection(_)
-        | ManagerAnswer::Targets(_) => None,
-    }
+    let answer = caller.call(ManagerCall::InFlight { account: set.account }).await.ok()?;
+    let ManagerAnswer::InFlight(calls) = answer else { return None };
+    Some(calls)
 }

@@ -18,12 +18,12 @@ use platform::{Call, Clock, Mail, TaskKind, Tasks, transport::Reply};
 use tokio::sync::mpsc;
 use wire::{
     manager::{Acquire, Admit, Admitted, Inspection, ManagerAnswer, ManagerCall, ManagerNote},
-    worker::{Listed, StartFailure, Started, WorkerAnswer, WorkerCall},
+    worker::{Listed, StartFailure, Started},
 };
 
 use crate::{
     ManagerCaller, ManagerInbox, Settings, WorkerCaller, follow::Fact, registers::Registers,
-    targets::Targets, tenancy::Tenancies, timer::Timer,
+    targets::Targets, tenancy::Tenancies, timer::Timer, workers,
 };
 
 /// A call waits for an environment no longer than any function may run.
@@ -298,9 +298,7 @@ impl Owner {
         let Some(caller) = self.workers.get(&worker).cloned() else { return };
         let (events, manager) = (self.events.clone(), self.manager);
         self.tasks.spawn(TaskKind::Background, "list of a worker", async move {
-            if let Ok(WorkerAnswer::Listed(listed)) =
-                caller.call(WorkerCall::List { manager }).await
-            {
+            if let Some(listed) = workers::list(manager, &caller).await {
                 let _ = events.send(Event::Listed(worker, listed)).await;
             }
         });

@@ -1,15 +1,20 @@
 //! What the book decided, done: answers to callers, orders to workers. Nothing
 //! here waits, because the owner must not: orders are carried by tasks.
 
+use std::fmt;
+
 use decide::book::{self, Output, StartId};
 use model::{Denied, Epoch, KeyHash, Load, ManagerId, PoolKey, WorkerId, handoff::Word};
 use platform::TaskKind;
 use wire::{
     manager::{Acquired, Found, ManagerAnswer, ManagerNote},
-    worker::{Start, StartFailure, WorkerAnswer, WorkerCall, WorkerNote},
+    worker::{Start, StartFailure, Started, WorkerAnswer, WorkerCall, WorkerNote},
 };
 
-use crate::owner::{Asker, Event, Owner};
+use crate::{
+    WorkerCaller,
+    owner::{Asker, Event, Owner},
+};
 
 /// Owners of environments begin to count here; each grant adds one.
 const FIRST_EPOCH: Epoch = Epoch(1);
@@ -65,8 +70,8 @@ impl Owner {
             }
             book::Reply::StartFailed { start } => {
                 let failure = self.failures.get(&start).cloned();
-                let unknown = || StartFailure::Platform { message: "the start was lost".into() };
-                (Found::StartFailed(failure.unwrap_or_else(unknown)), self.book.load(hash))
+                let failure = failure.unwrap_or_else(|| failed("the start was lost"));
+                (Found::StartFailed(failure), self.book.load(hash))
             }
         }
     }
@@ -78,37 +83,20 @@ impl Owner {
         let config = self.configs.get(&hash).cloned();
         let (events, manager) = (self.events.clone(), self.manager);
         self.tasks.spawn(TaskKind::Background, "environment start", async move {
-            let failed = |message: &str| Err(StartFailure::Platform { message: message.into() });
             let result = match (link, config) {
                 (Some(link), Some(config)) => {
-                    let order = Start { manager, key, config, epoch: FIRST_EPOCH };
-                    match link.call(WorkerCall::Start(order)).await {
-                        Ok(WorkerAnswer::Started(started)) => Ok(started),
-                        Ok(WorkerAnswer::StartFailed(failure)) => Err(failure),
-                        Ok(
-                            WorkerAnswer::Ran(_)
-                            | WorkerAnswer::Refused(_)
-                            | WorkerAnswer::Listed(_)
-                            | WorkerAnswer::Logs(_)
-                            | WorkerAnswer::LogsUnreadable { .. },
-                        ) => failed("the worker answered something else"),
-                        Err(error) => failed(&error.to_string()),
-                    }
+                    started(&link, Start { manager, key, config, epoch: FIRST_EPOCH }).await
                 }
-                (None, _) => failed("the worker is not known any more"),
-                (_, None) => failed("the function was deleted meanwhile"),
+                (None, _) => Err(failed("the worker is not known any more")),
+                (_, None) => Err(failed("the function was deleted meanwhile")),
             };
             let _ = events.send(Event::StartEnded { start, result }).await;
         });
     }
 
     fn order(&mut self, worker: WorkerId, note: WorkerNote) {
-        let Some(link) = self.workers.get(&worker) else { return };
-        if let Err(note) = link.try_note(note) {
-            let caller = link.clone();
-            self.tasks.spawn(TaskKind::Background, "order to a worker", async move {
-                let _ = caller.note(note).await;
-            });
+        if let Some(link) = self.workers.get(&worker) {
+            link.leave_note(&self.tasks, note);
         }
     }
 
@@ -117,12 +105,21 @@ impl Owner {
         let Some(link) = self.peers.get(&to) else {
             return tracing::warn!(%to, "a predecessor or successor is not known here");
         };
-        let note = ManagerNote::Hear { from: self.manager, word };
-        if let Err(note) = link.try_note(note) {
-            let caller = link.clone();
-            self.tasks.spawn(TaskKind::Background, "word to a manager", async move {
-                let _ = caller.note(note).await;
-            });
-        }
+        link.leave_note(&self.tasks, ManagerNote::Hear { from: self.manager, word });
     }
+}
+
+async fn started(worker: &WorkerCaller, order: Start) -> Result<Started, StartFailure> {
+    let answer = worker.call(WorkerCall::Start(order)).await.map_err(failed)?;
+    if let WorkerAnswer::StartFailed(failure) = answer {
+        return Err(failure);
+    }
+    let WorkerAnswer::Started(started) = answer else {
+        return Err(failed("the worker answered something else"));
+    };
+    Ok(started)
+}
+
+fn failed(why: impl fmt::Display) -> StartFailure {
+    StartFailure::Platform { message: why.to_string() }
 }

@@ -53,14 +53,8 @@ async fn next(contacts: &mut Contacts, events: &mpsc::Sender<Event>) -> Option<C
     }
 }
 
-async fn list(manager: ManagerId, caller: &WorkerCaller) -> Option<Listed> {
-    match caller.call(WorkerCall::List { manager }).await.ok()? {
-        WorkerAnswer::Listed(listed) => Some(listed),
-        WorkerAnswer::Started(_)
-        | WorkerAnswer::StartFailed(_)
-        | WorkerAnswer::Ran(_)
-        | WorkerAnswer::Refused(_)
-        | WorkerAnswer::Logs(_)
-        | WorkerAnswer::LogsUnreadable { .. } => None,
-    }
+pub(crate) async fn list(manager: ManagerId, caller: &WorkerCaller) -> Option<Listed> {
+    let answer = caller.call(WorkerCall::List { manager }).await.ok()?;
+    let WorkerAnswer::Listed(listed) = answer else { return None };
+    Some(listed)
 }

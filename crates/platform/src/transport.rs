@@ -45,7 +45,10 @@ pub use self::{
     tls::{BadCredentials, Identity},
 };
 use self::{remote::Remote, serving::Answering};
-use crate::body::Body;
+use crate::{
+    body::Body,
+    tasks::{TaskKind, Tasks},
+};
 
 /// What arrives at a role: a call that wants an answer, or a note that does not.
 #[derive(Debug)]
@@ -276,6 +279,22 @@ impl<Q, A, N> Caller<Q, A, N> {
                 let Some(link) = remote.link_now() else { return Err(note) };
                 link.try_note(|out| (tongue.note)(&note, out)).map_err(|_| note)
             }
+        }
+    }
+
+    /// For owners that must not wait, and have nobody to tell: the note goes at once, or
+    /// a task carries it as `note` would. It is lost where the role cannot be reached.
+    pub fn leave_note(&self, tasks: &Tasks, note: N)
+    where
+        Q: Send + 'static,
+        A: Send + 'static,
+        N: Send + Sync + 'static,
+    {
+        if let Err(note) = self.try_note(note) {
+            let caller = self.clone();
+            tasks.spawn(TaskKind::Background, "note on its way", async move {
+                let _ = caller.note(note).await;
+            });
         }
     }
 

@@ -131,3 +131,16 @@ async fn a_full_inbox_makes_senders_wait_and_loses_nothing() {
     }
     caller.note(sent).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_note_that_is_left_arrives_once_there_is_room() {
+    let (caller, mut inbox) = in_process::<(), (), u32>("worker");
+    let last = limits::ROLE_QUEUE_MAX as u32;
+    for n in 0..last {
+        caller.try_note(n).unwrap();
+    }
+    caller.leave_note(&Tasks::default(), last);
+    for n in 0..=last {
+        assert!(matches!(inbox.next().await, Some(Mail::Note(note)) if note == n));
+    }
+}
