@@ -23,7 +23,7 @@ use model::{
     ProvisionedStatus, Qualifier, VersionId, limits::UNRESERVED_CONCURRENCY_MIN,
 };
 use store::{
-    AccountLimits, Transaction,
+    AccountLimits, Transaction, TypedKey,
     limits::PAGE_ENTRIES_MAX,
     schema::{self, Place},
 };
@@ -47,6 +47,13 @@ struct Version {
     target: Target,
     number: u64,
     config: FunctionConfig,
+}
+
+impl Version {
+    /// Where what is asked for the version is stored.
+    fn key(&self) -> TypedKey<ProvisionedConfig> {
+        schema::provisioned_config(self.target.account, &self.target.name, self.number)
+    }
 }
 
 pub(crate) async fn put(
@@ -109,7 +116,6 @@ async fn provision(
         }
     }
     let settings_key = schema::function_settings(target.account, &target.name);
-    let config_key = schema::provisioned_config(target.account, &target.name, *number);
     let transaction = Transaction::new().require_version(&settings_key, settings.revision);
     let transaction = match found {
         Some(found) => transaction.require_version(&limits_key, found.revision),
@@ -118,14 +124,13 @@ async fn provision(
     let transaction = transaction
         .put(&settings_key, &settings.value)?
         .put(&limits_key, &limits)?
-        .put(&config_key, config)?;
+        .put(&version.key(), config)?;
     catalogue.committed(transaction).await
 }
 
 /// What the function's other versions have provisioned.
 async fn others_of_function(catalogue: &Catalogue, version: &Version) -> Result<u64, Failure> {
-    let Version { target, number, .. } = version;
-    let own = schema::provisioned_config(target.account, &target.name, *number).into_key();
+    let (target, own) = (&version.target, version.key().into_key());
     let prefix = schema::function_provisioned_configs(target.account, &target.name);
     let page = catalogue.store.read_page(&prefix, None, PAGE_ENTRIES_MAX).await?;
     let others: Vec<u32> = page
@@ -201,9 +206,7 @@ pub(crate) async fn get(
     let catalogue = &control.catalogue;
     let name = given.function_name.as_deref();
     let version = published(catalogue, request, name, given.qualifier.as_deref()).await?;
-    let Version { target, number, .. } = &version;
-    let key = schema::provisioned_config(target.account, &target.name, *number);
-    let found = catalogue.store.read(&key).await?.ok_or_else(none_found)?;
+    let found = catalogue.store.read(&version.key()).await?.ok_or_else(none_found)?;
     let shown = shown(&found.value, status(catalogue, &version, &found.value).await?);
     let body = GetProvisionedConcurrencyConfigResponse {
         allocated_provisioned_concurrent_executions: shown.allocated,
@@ -224,9 +227,7 @@ pub(crate) async fn delete(
     let catalogue = &control.catalogue;
     let name = given.function_name.as_deref();
     let version = published(catalogue, request, name, given.qualifier.as_deref()).await?;
-    let Version { target, number, .. } = &version;
-    let key = schema::provisioned_config(target.account, &target.name, *number);
-    catalogue.committed(Transaction::new().delete(&key)).await?;
+    catalogue.committed(Transaction::new().delete(&version.key())).await?;
     Ok(answer::no_content())
 }
 

@@ -20,7 +20,8 @@ use crate::{
 struct Settings {
     /// Environments kept ready that belong to no tenant yet.
     stock: u32,
-    at_cap: Cap,
+    #[serde(with = "Cap")]
+    at_cap: AtCap,
     /// Calls of one tenant at a time; absent: as many as the function may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant_concurrency: Option<u32>,
@@ -28,12 +29,11 @@ struct Settings {
     allow_provisioned: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The words that callers have for it.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AtCap")]
 enum Cap {
-    /// The longest idle environment of another tenant ends.
-    #[default]
     Evict,
-    /// As AWS does it: 429.
     Refuse,
 }
 
@@ -126,10 +126,6 @@ pub(crate) fn not_with(feature: &str) -> ApiError {
 impl From<Tenancy> for Settings {
     fn from(stored: Tenancy) -> Settings {
         let Tenancy { stock, at_cap, tenant_concurrency, with_provisioned } = stored;
-        let at_cap = match at_cap {
-            AtCap::Evict => Cap::Evict,
-            AtCap::Refuse => Cap::Refuse,
-        };
         Settings { stock, at_cap, tenant_concurrency, allow_provisioned: with_provisioned }
     }
 }
@@ -137,10 +133,6 @@ impl From<Tenancy> for Settings {
 impl From<Settings> for Tenancy {
     fn from(given: Settings) -> Tenancy {
         let Settings { stock, at_cap, tenant_concurrency, allow_provisioned } = given;
-        let at_cap = match at_cap {
-            Cap::Evict => AtCap::Evict,
-            Cap::Refuse => AtCap::Refuse,
-        };
         Tenancy { stock, at_cap, tenant_concurrency, with_provisioned: allow_provisioned }
     }
 }

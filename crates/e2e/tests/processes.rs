@@ -2,15 +2,12 @@
 //! frontends, three managers, three workers and control, real sandboxes, and
 //! processes that are killed and come back.
 
-use std::{
-    collections::BTreeSet,
-    io::{Cursor, Write},
-    time::Duration,
-};
+mod sdk;
+
+use std::{collections::BTreeSet, time::Duration};
 
 use aws_sdk_lambda::{
     Client,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
     operation::invoke::InvokeOutput,
     primitives::Blob,
     types::{FunctionCode, LogType, ProvisionedConcurrencyStatusEnum, Runtime},
@@ -18,7 +15,6 @@ use aws_sdk_lambda::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::installation::{Between, Fleet, Installation};
 use serde_json::Value;
-use zip::{ZipWriter, write::SimpleFileOptions};
 
 /// Tells its environment apart and counts its calls.
 const SOURCE: &str = "\
@@ -34,28 +30,10 @@ def handler(event, context):
 const THREE: Fleet = Fleet { frontends: 3, managers: 3, workers: 3 };
 
 fn client(installation: &Installation, frontend: usize) -> Client {
-    let credentials = Credentials::new(
-        installation.variable("AWS_ACCESS_KEY_ID"),
-        installation.variable("AWS_SECRET_ACCESS_KEY"),
-        None,
-        None,
-        "lambent env",
-    );
-    let config = aws_sdk_lambda::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(installation.endpoint(frontend))
-        .region(Region::new(installation.variable("AWS_REGION").to_owned()))
-        .credentials_provider(credentials)
-        .retry_config(RetryConfig::disabled())
-        .build();
-    Client::from_conf(config)
+    sdk::client(installation.endpoint(frontend), |name| installation.variable(name))
 }
 
 async fn create(client: &Client, name: &str) {
-    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    archive.start_file("app.py", SimpleFileOptions::default()).expect("a zip takes a file");
-    archive.write_all(SOURCE.as_bytes()).expect("memory can be written");
-    let zip = Blob::new(archive.finish().expect("a zip ends").into_inner());
     let made = client
         .create_function()
         .function_name(name)
@@ -63,7 +41,7 @@ async fn create(client: &Client, name: &str) {
         .handler("app.handler")
         .role("arn:aws:iam::123456789012:role/e2e")
         .timeout(20)
-        .code(FunctionCode::builder().zip_file(zip).build());
+        .code(FunctionCode::builder().zip_file(sdk::package("app.py", SOURCE)).build());
     made.send().await.expect("it is created");
 }
 

@@ -1,11 +1,10 @@
 //! The published Rust SDK: create, invoke, fail, throttle under concurrency,
 //! delete, with its own types for every error.
 
-use std::io::{Cursor, Write};
+mod sdk;
 
 use aws_sdk_lambda::{
     Client,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
     error::SdkError,
     operation::invoke::{InvokeError, InvokeOutput},
     primitives::Blob,
@@ -13,7 +12,6 @@ use aws_sdk_lambda::{
 };
 use e2e::Platform;
 use tokio::task::JoinSet;
-use zip::{ZipWriter, write::SimpleFileOptions};
 
 const SOURCE: &str = "\
 import time
@@ -25,28 +23,7 @@ def handler(event, context):
 const NAME: &str = "from-rust";
 
 fn client(platform: &Platform) -> Client {
-    let credentials = Credentials::new(
-        platform.variable("AWS_ACCESS_KEY_ID"),
-        platform.variable("AWS_SECRET_ACCESS_KEY"),
-        None,
-        None,
-        "lambent env",
-    );
-    let config = aws_sdk_lambda::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(platform.endpoint())
-        .region(Region::new(platform.variable("AWS_REGION").to_owned()))
-        .credentials_provider(credentials)
-        .retry_config(RetryConfig::disabled())
-        .build();
-    Client::from_conf(config)
-}
-
-fn package(path: &str, text: &str) -> Blob {
-    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    archive.start_file(path, SimpleFileOptions::default()).expect("a zip takes a file");
-    archive.write_all(text.as_bytes()).expect("memory can be written");
-    Blob::new(archive.finish().expect("a zip ends").into_inner())
+    sdk::client(platform.endpoint(), |name| platform.variable(name))
 }
 
 async fn invoke(client: &Client, payload: &str) -> Result<InvokeOutput, SdkError<InvokeError>> {
@@ -66,7 +43,7 @@ async fn create(client: &Client) {
         .role("arn:aws:iam::123456789012:role/e2e")
         .memory_size(1024)
         .timeout(20)
-        .code(FunctionCode::builder().zip_file(package("app.py", SOURCE)).build())
+        .code(FunctionCode::builder().zip_file(sdk::package("app.py", SOURCE)).build())
         .send()
         .await
         .expect("it is created");

@@ -2,23 +2,18 @@
 //! call is told its own tenant and no init is told any, and nothing that one tenant
 //! left in memory or on disk is there for another.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::{Cursor, Write},
-    process::Command,
-};
+mod sdk;
+
+use std::{collections::BTreeSet, fs, process::Command};
 
 use aws_sdk_lambda::{
     Client,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
     primitives::Blob,
     types::{FunctionCode, Runtime, TenancyConfig, TenantIsolationMode},
 };
 use e2e::Platform;
 use futures_util::StreamExt;
 use serde_json::Value;
-use zip::{ZipWriter, write::SimpleFileOptions};
 
 /// What init can know of a tenant, who calls, and what is to be found where a function
 /// can look: files, unwritten disk, its own memory.
@@ -58,28 +53,10 @@ const AT_ONCE: usize = 60;
 const MARK: &str = "belongs-to-tenant-a-alone";
 
 fn client(platform: &Platform) -> Client {
-    let credentials = Credentials::new(
-        platform.variable("AWS_ACCESS_KEY_ID"),
-        platform.variable("AWS_SECRET_ACCESS_KEY"),
-        None,
-        None,
-        "lambent env",
-    );
-    let config = aws_sdk_lambda::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(platform.endpoint())
-        .region(Region::new(platform.variable("AWS_REGION").to_owned()))
-        .credentials_provider(credentials)
-        .retry_config(RetryConfig::disabled())
-        .build();
-    Client::from_conf(config)
+    sdk::client(platform.endpoint(), |name| platform.variable(name))
 }
 
 async fn create(client: &Client) {
-    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    archive.start_file("app.py", SimpleFileOptions::default()).expect("a zip takes a file");
-    archive.write_all(SOURCE.as_bytes()).expect("memory can be written");
-    let zip = Blob::new(archive.finish().expect("a zip ends").into_inner());
     let apart = TenancyConfig::builder().tenant_isolation_mode(TenantIsolationMode::PerTenant);
     let made = client
         .create_function()
@@ -89,7 +66,7 @@ async fn create(client: &Client) {
         .role("arn:aws:iam::123456789012:role/e2e")
         .timeout(60)
         .tenancy_config(apart.build().expect("a mode is given"))
-        .code(FunctionCode::builder().zip_file(zip).build());
+        .code(FunctionCode::builder().zip_file(sdk::package("app.py", SOURCE)).build());
     made.send().await.expect("it is created");
 }
 

@@ -22,7 +22,7 @@ use crate::{
     limits::{GRANT_ATTEMPTS_MAX, LEASES_MAX},
     schema,
     store::{Found, Store},
-    txn::{Precondition, ReadError, Revision, TransactError, Transaction},
+    txn::{Precondition, ReadError, Revision, TransactError, Transaction, Unacceptable},
 };
 
 mod held;
@@ -95,6 +95,18 @@ impl LeaseName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub(crate) fn lost(&self, epoch: Epoch) -> LeaseError {
+        LeaseError::Lost { name: self.clone(), epoch }
+    }
+
+    pub(crate) fn unwritten(&self, source: TransactError) -> LeaseError {
+        LeaseError::Write { name: self.clone(), source }
+    }
+
+    fn unread(&self, source: ReadError) -> LeaseError {
+        LeaseError::Read { name: self.clone(), source }
+    }
 }
 
 impl fmt::Display for LeaseName {
@@ -104,8 +116,8 @@ impl fmt::Display for LeaseName {
 }
 
 impl Lease {
-    fn lost(&self) -> LeaseError {
-        LeaseError::Lost { name: self.name.clone(), epoch: self.epoch }
+    pub(crate) fn lost(&self) -> LeaseError {
+        self.name.lost(self.epoch)
     }
 
     /// Makes a transaction fail once the name was granted again.
@@ -171,21 +183,20 @@ impl Store {
         ttl: Span,
         now: Now,
     ) -> Result<Span, LeaseError> {
-        let lost = || LeaseError::Lost { name: name.clone(), epoch };
         match self.leases().extend(name, epoch, ttl, now) {
             Ok(ttl) => return Ok(ttl),
-            Err(NotHeld::Lost) => return Err(lost()),
+            Err(NotHeld::Lost) => return Err(name.lost(epoch)),
             Err(NotHeld::Unknown) => {}
         }
         // Reserved before it is read: meanwhile nobody is granted the name.
         let until = now + ttl;
         self.leases().reserve(name, holder, until, None, now)?;
         let read = self.read(&schema::lease(name)).await;
-        let known = match read.map_err(|source| LeaseError::Read { name: name.clone(), source }) {
+        let known = match read {
             Ok(found) => found.filter(|found| found.value.epoch == epoch),
             Err(error) => {
                 self.leases().cancel(name, until);
-                return Err(error);
+                return Err(name.unread(error));
             }
         };
         let claim = known.filter(|found| found.value.holder == holder && self.is_old(found));
@@ -193,7 +204,7 @@ impl Store {
             Some(claim) => self.leases().adopt(name, epoch, ttl, until, claim),
             None => {
                 self.leases().cancel(name, until);
-                Err(lost())
+                Err(name.lost(epoch))
             }
         }
     }
@@ -230,10 +241,8 @@ impl Store {
         first_seen: Option<Now>,
     ) -> Result<(Epoch, Revision), LeaseError> {
         let key = schema::lease(name);
-        let write = |source| LeaseError::Write { name: name.clone(), source };
         for _ in 0..GRANT_ATTEMPTS_MAX {
-            let read = self.read(&key).await;
-            let found = read.map_err(|source| LeaseError::Read { name: name.clone(), source })?;
+            let found = self.read(&key).await.map_err(|error| name.unread(error))?;
             let (epoch, transaction) = match found {
                 None => (Epoch(1), Transaction::new().require_absent(&key)),
                 Some(found) => {
@@ -245,16 +254,15 @@ impl Store {
                 }
             };
             let record = LeaseRecord { epoch, holder: holder.to_owned(), claim };
-            let transaction = transaction.put(&key, &record);
-            let transaction =
-                transaction.map_err(|error| write(TransactError::Unacceptable(error.into())))?;
+            let transaction = transaction.put(&key, &record).map_err(Unacceptable::from);
+            let transaction = transaction.map_err(|error| name.unwritten(error.into()))?;
             match self.transact(transaction).await {
                 Ok(revision) => return Ok((epoch, revision)),
                 Err(TransactError::Conflict { .. }) => {}
-                Err(source) => return Err(write(source)),
+                Err(error) => return Err(name.unwritten(error)),
             }
         }
-        Err(write(TransactError::Conflict { key: key.into_key() }))
+        Err(name.unwritten(TransactError::Conflict { key: key.into_key() }))
     }
 
     /// Somebody who was granted the name before the store was opened may still hold it.

@@ -126,22 +126,19 @@ impl Remote {
     ) -> Result<Lease, LeaseError> {
         let holder = holder.to_owned();
         let call = wish(name, &holder, Wish::Grant { ttl });
-        let failed = |source| LeaseError::Write { name: name.clone(), source };
         match self.line.change(call).await {
             Ok(StoreAnswer::Granted { epoch, revision }) => {
                 let (name, revision) = (name.clone(), Revision(revision));
                 Ok(Lease { name, holder, epoch, until: now + ttl, revision })
             }
-            Ok(_) => Err(failed(uncertain(CONFUSED))),
+            Ok(_) => Err(name.unwritten(uncertain(CONFUSED))),
             Err(Fault::Refused(Refusal::Held { holder, left })) => {
                 Err(LeaseError::Held { name: name.clone(), holder, until: now + left })
             }
             Err(Fault::Refused(Refusal::TooManyLeases)) => Err(LeaseError::TooMany),
             // It ran out while it was granted, before anybody had it.
-            Err(Fault::Refused(Refusal::Lost)) => {
-                Err(LeaseError::Lost { name: name.clone(), epoch: Epoch(0) })
-            }
-            Err(fault) => Err(failed(not_committed(fault))),
+            Err(Fault::Refused(Refusal::Lost)) => Err(name.lost(Epoch(0))),
+            Err(fault) => Err(name.unwritten(not_committed(fault))),
         }
     }
 
@@ -152,18 +149,16 @@ impl Remote {
         now: Now,
     ) -> Result<Lease, LeaseError> {
         let Lease { name, holder, epoch, .. } = lease;
-        let lost = LeaseError::Lost { name: name.clone(), epoch: *epoch };
         if lease.until <= now {
-            return Err(lost);
+            return Err(lease.lost());
         }
         let call = wish(name, holder, Wish::Renew { epoch: *epoch, ttl });
         // Asked again also where it may have been heard: it does the same twice.
-        let failed = |source| LeaseError::Write { name: name.clone(), source };
         match self.line.read(call).await {
             Ok(StoreAnswer::Renewed { ttl }) => Ok(Lease { until: now + ttl, ..lease.clone() }),
-            Ok(_) => Err(failed(uncertain(CONFUSED))),
-            Err(Fault::Refused(Refusal::Lost)) => Err(lost),
-            Err(fault @ Fault::Refused(_)) => Err(failed(not_committed(fault))),
+            Ok(_) => Err(name.unwritten(uncertain(CONFUSED))),
+            Err(Fault::Refused(Refusal::Lost)) => Err(lease.lost()),
+            Err(fault @ Fault::Refused(_)) => Err(name.unwritten(not_committed(fault))),
             Err(Fault::Unsent | Fault::Unanswered) => {
                 Err(LeaseError::Unreachable { name: name.clone() })
             }

@@ -76,9 +76,8 @@ impl Sqlite {
     }
 
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
-        let (reply, answer) = oneshot::channel();
-        self.read(Read::Get { key: key.clone(), reply }).await?;
-        answer.await.map_err(|_| ReadError::Closed)?
+        let key = key.clone();
+        self.read(|reply| Read::Get { key, reply }).await
     }
 
     pub(crate) async fn list(
@@ -87,19 +86,22 @@ impl Sqlite {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Page, ReadError> {
-        let (reply, answer) = oneshot::channel();
         let (prefix, after) = (prefix.clone(), after.cloned());
-        self.read(Read::List { prefix, after, limit, reply }).await?;
-        answer.await.map_err(|_| ReadError::Closed)?
+        self.read(|reply| Read::List { prefix, after, limit, reply }).await
     }
 
-    /// To the reader with the shortest queue.
-    async fn read(&self, read: Read) -> Result<(), ReadError> {
+    /// Asks the reader with the shortest queue.
+    async fn read<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<Result<T, ReadError>>) -> Read,
+    ) -> Result<T, ReadError> {
+        let (reply, answer) = oneshot::channel();
         let shortest = self.readers.iter().max_by_key(|reader| reader.room());
-        match shortest {
-            Some(reader) if reader.send(read).await => Ok(()),
-            Some(_) | None => Err(ReadError::Closed),
+        let reader = shortest.ok_or(ReadError::Closed)?;
+        if !reader.send(question(reply)).await {
+            return Err(ReadError::Closed);
         }
+        answer.await.map_err(|_| ReadError::Closed)?
     }
 }
 

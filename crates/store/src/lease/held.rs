@@ -100,7 +100,7 @@ impl Held {
                 (hold.epoch, hold.claim) = (Some(epoch), Some(claim));
                 Ok(ttl.min(claim))
             }
-            Some(_) | None => Err(LeaseError::Lost { name: name.clone(), epoch }),
+            Some(_) | None => Err(name.lost(epoch)),
         }
     }
 
