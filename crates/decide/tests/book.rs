@@ -621,8 +621,12 @@ fn i7_an_end_that_overtook_a_list_is_believed() {
     }
     let record = |env| Hosted { env, key: Arc::clone(&f), epoch: Epoch(9), busy: false };
     let envs = vec![record(known), record(unknown), record(EnvId::new(WORKER, 78))];
-    desk.tell(Input::Rebuild { worker: WORKER, envs });
+    desk.tell(Input::Rebuild { worker: WORKER, envs: envs.clone() });
     assert_eq!(desk.load(&f), load(1, 0, 0, 0));
+    // Much later the worker is believed: they are this manager's again.
+    desk.at(Span::secs(31));
+    desk.tell(Input::Rebuild { worker: WORKER, envs });
+    assert_eq!(desk.load(&f), load(3, 0, 0, 0));
 }
 
 #[test]

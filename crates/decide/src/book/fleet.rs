@@ -89,7 +89,7 @@ impl Book {
             match self.envs.seat_of(hosted.env) {
                 Some(seat) => self.believe(now, seat, &hosted, out),
                 // Its end overtook the list.
-                None if self.departed.is_gone(hosted.env) => {}
+                None if self.departed.overtook(now, hosted.env) => {}
                 None => self.adopt(now, worker, &hosted, out),
             }
         }

@@ -182,8 +182,12 @@ impl Book {
 
     /// The worker's word that it exists no more.
     pub(super) fn gone(&mut self, now: Now, env: EnvId, out: &mut Outputs) {
-        // An offer of it may still be on the way, or a list that it stands in.
-        self.departed.gone(env);
+        // An offer of it may still be on the way, where another manager has had it.
+        let seat = self.envs.seat_of(env);
+        if seat.and_then(|seat| self.envs.get(seat)).is_none_or(|entry| entry.taken) {
+            self.departed.gone(env);
+        }
+        self.departed.ended(now, env);
         self.lose(now, env, out);
     }
 
