@@ -11,7 +11,7 @@ mod versions;
 use alloc::{vec, vec::Vec};
 
 use model::{ManagerId, RingVersion};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 pub(crate) use few::Few;
 
@@ -23,13 +23,24 @@ pub use versions::{Candidate, Candidates, Rings, VERSIONS_MAX, Version};
 /// 1 / sqrt(points), here 6 %.
 const POINTS_PER_MEMBER: u64 = 256;
 
+/// Points of one stretch at most, on average: they stand side by side in memory, and the
+/// index of stretches of a large ring is small.
+const POINTS_PER_STRETCH: usize = 8;
+/// Points that are compared at once, so that it makes no difference how many precede a
+/// position; more than nearly every stretch has.
+const POINTS_AT_ONCE: usize = 16;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ring {
     version: RingVersion,
-    /// Sorted by position.
-    points: Vec<(u64, ManagerId)>,
+    /// A hash of version and members.
+    identity: u64,
+    /// Sorted. The upper bits are a position, the lower ones an index of `members`.
+    points: Vec<u64>,
+    /// Bits of a point that are not its position.
+    member_bits: u32,
     /// Where the points of each stretch of the ring begin: positions are hashes, so
-    /// that a stretch has about one point and a look-up costs the same at any size.
+    /// that stretches have about equally many and a look-up costs the same at any size.
     stretches: Vec<u32>,
     /// Bits of a position that name its stretch.
     stretch_bits: u32,
@@ -42,13 +53,25 @@ impl Ring {
         let mut distinct = members.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
-        let mut points: Vec<(u64, ManagerId)> = distinct
-            .iter()
-            .flat_map(|member| (0..POINTS_PER_MEMBER).map(|n| (position(*member, n), *member)))
-            .collect();
+        let member_bits = distinct.len().next_power_of_two().trailing_zeros();
+        let whole = |position: u64| position >> member_bits << member_bits;
+        let points_of = |(at, member): (usize, &ManagerId)| {
+            let member = *member;
+            (0..POINTS_PER_MEMBER).map(move |n| whole(position(member, n)) | at as u64)
+        };
+        let mut points: Vec<u64> = distinct.iter().enumerate().flat_map(points_of).collect();
         points.sort_unstable();
         let (stretches, stretch_bits) = stretches(&points);
-        Ring { version, points, stretches, stretch_bits, members: distinct }
+        let mut identity = Xxh3::new();
+        identity.update(&version.0.to_le_bytes());
+        distinct.iter().for_each(|member| identity.update(&member.0.to_le_bytes()));
+        let identity = identity.digest();
+        Ring { version, identity, points, member_bits, stretches, stretch_bits, members: distinct }
+    }
+
+    /// Equal for equal rings, and for no others.
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity
     }
 
     pub fn version(&self) -> RingVersion {
@@ -72,11 +95,13 @@ impl Ring {
         let first = self.first_at(start);
         let clockwise = self.points[first..].iter().chain(&self.points[..first]);
         let mut seen = Seen::new(wanted, self.members.len());
-        for (_, member) in clockwise {
+        for point in clockwise {
             if into.len() - from == wanted {
                 return;
             }
-            if seen.is_new(*member, &into[from..], &self.members) {
+            let at = self.member_at(*point);
+            let Some(member) = self.members.get(at) else { continue };
+            if seen.is_new(at, *member, &into[from..]) {
                 into.push(*member);
             }
         }
@@ -85,7 +110,12 @@ impl Ring {
     /// The one member responsible for a position.
     pub fn owner(&self, start: u64) -> Option<ManagerId> {
         let first = self.first_at(start);
-        self.points.get(first).or(self.points.first()).map(|(_, member)| *member)
+        let point = self.points.get(first).or(self.points.first())?;
+        self.members.get(self.member_at(*point)).copied()
+    }
+
+    fn member_at(&self, point: u64) -> usize {
+        (point & ((1 << self.member_bits) - 1)) as usize
     }
 
     /// Index of the first point at or after a position; the number of points where
@@ -93,21 +123,27 @@ impl Ring {
     fn first_at(&self, start: u64) -> usize {
         let stretch = start.checked_shr(64 - self.stretch_bits).unwrap_or(0) as usize;
         let mut at = self.stretches.get(stretch).map_or(0, |at| *at as usize);
-        while self.points.get(at).is_some_and(|(position, _)| *position < start) {
-            at += 1;
+        let start = start >> self.member_bits;
+        loop {
+            let end = self.points.len().min(at + POINTS_AT_ONCE);
+            let near = &self.points[at..end];
+            let before = near.iter().filter(|point| **point >> self.member_bits < start).count();
+            at += before;
+            if before < POINTS_AT_ONCE {
+                return at;
+            }
         }
-        at
     }
 }
 
 /// The first point of each stretch, and the bits that name a stretch.
-fn stretches(points: &[(u64, ManagerId)]) -> (Vec<u32>, u32) {
-    let bits = points.len().next_power_of_two().trailing_zeros();
+fn stretches(points: &[u64]) -> (Vec<u32>, u32) {
+    let bits = (points.len() / POINTS_PER_STRETCH).next_power_of_two().trailing_zeros();
     let mut stretches = Vec::with_capacity(1 << bits);
     let mut at = 0;
     for stretch in 0..1_u64 << bits {
         let of = |position: u64| position.checked_shr(64 - bits).unwrap_or(0);
-        while points.get(at).is_some_and(|(position, _)| of(*position) < stretch) {
+        while points.get(at).is_some_and(|point| of(*point) < stretch) {
             at += 1;
         }
         stretches.push(at as u32);
@@ -127,11 +163,11 @@ impl Seen {
         Seen(if wanted > Self::FEW { vec![false; members] } else { Vec::new() })
     }
 
-    fn is_new(&mut self, member: ManagerId, met: &[ManagerId], members: &[ManagerId]) -> bool {
+    /// `at`: the member's index.
+    fn is_new(&mut self, at: usize, member: ManagerId, met: &[ManagerId]) -> bool {
         if self.0.is_empty() {
             return !met.contains(&member);
         }
-        let at = members.binary_search(&member).unwrap_or(usize::MAX);
         self.0.get_mut(at).is_some_and(|seen| !core::mem::replace(seen, true))
     }
 }
@@ -187,9 +223,10 @@ mod tests {
     fn a_look_up_finds_what_a_search_through_all_points_finds() {
         for n in [1, 3, 77] {
             let ring = ring(n);
-            let edges = [0, 1, u64::MAX, ring.points[0].0, ring.points[ring.points.len() - 1].0];
+            let edges = [0, 1, u64::MAX, ring.points[0], ring.points[ring.points.len() - 1]];
+            let whole = |point: u64| point >> ring.member_bits;
             for start in (0..2_000).map(start).chain(edges) {
-                let searched = ring.points.partition_point(|(at, _)| *at < start);
+                let searched = ring.points.partition_point(|at| whole(*at) < whole(start));
                 assert_eq!(ring.first_at(start), searched, "{n} members, {start}");
             }
         }

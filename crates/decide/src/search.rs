@@ -12,7 +12,7 @@
 //! ```
 //! Invariant: no manager is asked twice for the same class of environment.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
 
 use model::{Epoch, FrontendId, KeyHash, Load, ManagerId, Now, Reason, Register, Span};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -23,6 +23,7 @@ use crate::{
     dice::Dice,
     probe::{self, Budget, Hints, Probe, Step},
     ring::{Few, Ring},
+    table::{Lined, Table},
 };
 
 /// Members that ask to try another before the set is taken as full.
@@ -36,14 +37,26 @@ pub struct Steering {
     writer: FrontendId,
     hints: Hints,
     /// By the start of their arcs.
-    sets: BTreeMap<u64, ClientSet>,
+    clients: Table<u64, Client, Lined>,
     /// Where the members of an arc are listed; kept, so that no call allocates it.
     members: Vec<ManagerId>,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Client {
+    set: ClientSet,
+    /// The ring whose first members from the set's start on these are; 0: of none. Most
+    /// sets are no wider, and need no look at the ring.
+    ring: u64,
+    first: [ManagerId; FIRST],
+}
+
+/// First members of its arc that are kept with a client's set.
+const FIRST: usize = 4;
+
 impl Steering {
     pub fn new(writer: FrontendId) -> Steering {
-        Steering { writer, hints: Hints::default(), sets: BTreeMap::new(), members: Vec::new() }
+        Steering { writer, hints: Hints::default(), clients: Table::default(), members: Vec::new() }
     }
 
     /// Joins what a manager or another frontend holds of a client's set (A7).
@@ -53,46 +66,68 @@ impl Steering {
 
     /// What has to travel of a client's set: nothing, while it is the default one.
     pub fn register(&self, start: u64) -> Option<Register> {
-        self.sets.get(&start).filter(|set| !set.is_default()).map(ClientSet::register)
+        self.clients
+            .get(&start)
+            .map(|client| client.set)
+            .filter(|set| !set.is_default())
+            .map(|set| set.register())
     }
 
     /// What other frontends should hear: registers that changed a short time ago, by
     /// the starts of their arcs (A7).
     pub fn news(&self, now: Now) -> impl Iterator<Item = (u64, Register)> + '_ {
-        let news = self.sets.iter().filter(move |(_, set)| set.is_news(now));
-        news.map(|(start, set)| (*start, set.register())).take(gossip::REGISTERS_MAX)
+        let news = self.clients.iter().filter(move |(_, client)| client.set.is_news(now));
+        news.map(|(start, client)| (*start, client.set.register())).take(gossip::REGISTERS_MAX)
     }
 
     /// The managers that a client is spread over, as a size.
     pub fn size(&self, start: u64) -> u16 {
-        self.sets.get(&start).map_or(1, |set| set.arc().size)
+        self.clients.get(&start).map_or(1, |client| client.set.arc().size)
     }
 
     /// For the client's home frontend: the calls in flight at every member. Says
     /// whether the last member left (A6).
     pub fn shrink(&mut self, now: Now, start: u64, in_flight: &[u32], bounds: Bounds) -> bool {
         let writer = self.writer;
-        self.sets.get_mut(&start).is_some_and(|set| set.shrink(now, in_flight, writer, bounds))
+        let client = self.clients.get_mut(&start);
+        client.is_some_and(|client| client.set.shrink(now, in_flight, writer, bounds))
     }
 
     /// Starts and sizes of the sets that are wider than one manager.
     pub fn wide_sets(&self) -> impl Iterator<Item = RingArc> + '_ {
-        self.sets.values().map(ClientSet::arc).filter(|arc| arc.size > 1)
+        self.clients.iter().map(|(_, client)| client.set.arc()).filter(|arc| arc.size > 1)
     }
 
     fn probe(&mut self, now: Now, key: KeyHash, arc: RingArc, ring: &Ring, tried: &Few) -> Probe {
-        self.members.clear();
-        ring.members(arc.start, arc.size, &mut self.members);
+        self.list(arc, ring);
         self.members.retain(|manager| !tried.as_slice().contains(manager));
         Probe::new(now, key, &self.members, Budget::default())
     }
 
+    /// Lists the members of an arc in `members`.
+    fn list(&mut self, arc: RingArc, ring: &Ring) {
+        let (members, size) = (&mut self.members, usize::from(arc.size));
+        members.clear();
+        let Some(client) = self.clients.get_mut(&arc.start).filter(|_| size <= FIRST) else {
+            return ring.members(arc.start, arc.size, members);
+        };
+        if client.ring != ring.identity() {
+            ring.members(arc.start, FIRST as u16, members);
+            client.first[..members.len()].copy_from_slice(members);
+            client.ring = ring.identity();
+            members.clear();
+        }
+        members.extend_from_slice(&client.first[..size.min(ring.len())]);
+    }
+
     fn set(&mut self, now: Now, start: u64) -> &mut ClientSet {
-        if self.sets.len() >= SETS_MAX && !self.sets.contains_key(&start) {
-            self.sets.clear();
+        if self.clients.len() >= SETS_MAX && !self.clients.contains_key(&start) {
+            self.clients = Table::default();
         }
         let writer = self.writer;
-        self.sets.entry(start).or_insert_with(|| ClientSet::new(now, start, writer))
+        let set = || ClientSet::new(now, start, writer);
+        let new = || Client { set: set(), ring: 0, first: [ManagerId(0); FIRST] };
+        &mut self.clients.get_or_insert(&start, new).set
     }
 }
 
@@ -289,8 +324,7 @@ impl Search {
     /// before it does, so that only its throttle shows that the set is full.
     fn untried_newest(&self, now: Now, ring: &Ring, steering: &mut Steering) -> Option<ManagerId> {
         let arc = steering.set(now, self.route.start).arc();
-        steering.members.clear();
-        ring.members(arc.start, arc.size, &mut steering.members);
+        steering.list(arc, ring);
         let newest = steering.members.last().copied()?;
         (self.throttles > 0 && !self.tried.as_slice().contains(&newest)).then_some(newest)
     }

@@ -5,10 +5,13 @@
 //!
 //! Open addressing with linear probing; a removed place is closed by moving those
 //! behind it, so that nothing is left over. At most half of the index is used.
+//!
+//! A row of up to 64 or 128 bytes that begins anywhere touches a cache line more than
+//! one that begins with a line: tables of the call path are `Lined`.
 
 use alloc::vec::Vec;
 
-use model::{AccountId, EnvId, FunctionName, KeyHash};
+use model::{AccountId, EnvId, FrontendId, FunctionName, KeyHash};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A key whose hash is well spread over 32 bits.
@@ -33,6 +36,19 @@ impl Hashed for EnvId {
     }
 }
 
+impl Hashed for FrontendId {
+    fn hash32(&self) -> u32 {
+        spread(self.0)
+    }
+}
+
+/// A place on a ring, which is a hash.
+impl Hashed for u64 {
+    fn hash32(&self) -> u32 {
+        (*self ^ (*self >> 32)) as u32
+    }
+}
+
 impl Hashed for AccountId {
     fn hash32(&self) -> u32 {
         spread(self.as_u64())
@@ -45,53 +61,56 @@ impl Hashed for FunctionName {
     }
 }
 
-/// A place of the index: the hash in the upper half, the row in the lower.
+/// A place of the index. The bits that count its places hold the row, those above them
+/// the same bits of the hash, so that few rows are looked at in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place(u64);
+struct Place(u32);
 
 impl Place {
-    const EMPTY: Place = Place(u64::MAX);
-
-    fn new(hash: u32, row: usize) -> Place {
-        Place((u64::from(hash) << 32) | row as u64)
-    }
-
-    fn hash(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    fn row(self) -> usize {
-        (self.0 & u64::from(u32::MAX)) as usize
-    }
+    /// No row has this number, because at most half of the index is used.
+    const EMPTY: Place = Place(u32::MAX);
 }
 
+/// Rows begin anywhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Anywhere;
+
+/// Rows begin with a cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(crate) struct Lined;
+
+/// Empty while it is free. The second part takes no room: it says where rows begin.
 #[derive(Clone, Debug)]
-pub(crate) struct Table<K, V> {
+struct Row<K, V, B>(Option<(K, V)>, [B; 0]);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Table<K, V, B = Anywhere> {
     /// A power of two of places, or none.
     index: Vec<Place>,
-    rows: Vec<Option<(K, V)>>,
+    rows: Vec<Row<K, V, B>>,
     free: Vec<u32>,
 }
 
-impl<K, V> Default for Table<K, V> {
-    fn default() -> Table<K, V> {
+impl<K, V, B> Default for Table<K, V, B> {
+    fn default() -> Table<K, V, B> {
         Table { index: Vec::new(), rows: Vec::new(), free: Vec::new() }
     }
 }
 
-impl<K: Hashed, V> Table<K, V> {
+impl<K: Hashed, V, B> Table<K, V, B> {
     pub(crate) fn len(&self) -> usize {
         self.rows.len() - self.free.len()
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
         let (_, row) = self.find(key)?;
-        self.rows[row].as_ref().map(|(_, value)| value)
+        self.rows[row].0.as_ref().map(|(_, value)| value)
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let (_, row) = self.find(key)?;
-        self.rows[row].as_mut().map(|(_, value)| value)
+        self.rows[row].0.as_mut().map(|(_, value)| value)
     }
 
     pub(crate) fn contains_key(&self, key: &K) -> bool {
@@ -107,7 +126,7 @@ impl<K: Hashed, V> Table<K, V> {
             Some((_, row)) => row,
             None => self.add(key.clone()),
         };
-        &mut self.rows[row].get_or_insert_with(|| (key.clone(), make())).1
+        &mut self.rows[row].0.get_or_insert_with(|| (key.clone(), make())).1
     }
 
     /// Sets the value of a key, known or not.
@@ -119,37 +138,40 @@ impl<K: Hashed, V> Table<K, V> {
             Some((_, row)) => row,
             None => self.add(key.clone()),
         };
-        self.rows[row] = Some((key, value));
+        self.rows[row].0 = Some((key, value));
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let (place, row) = self.find(key)?;
-        self.close(place);
+        let (at, row) = self.find(key)?;
+        self.close(at);
         self.free.push(row as u32);
-        self.rows[row].take().map(|(_, value)| value)
+        self.rows[row].0.take().map(|(_, value)| value)
     }
 
     /// In the order of rows.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.rows.iter().flatten().map(|(key, value)| (key, value))
+        self.rows.iter().flat_map(|row| &row.0).map(|(key, value)| (key, value))
     }
 
     /// In the order of rows.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.rows.iter_mut().flatten().map(|(_, value)| value)
+        self.rows.iter_mut().flat_map(|row| &mut row.0).map(|(_, value)| value)
     }
 
+    /// Place and row of a key.
     fn find(&self, key: &K) -> Option<(usize, usize)> {
         let mask = self.index.len().checked_sub(1)?;
         let hash = key.hash32();
+        let (tag, bits) = (hash & !(mask as u32), mask as u32);
         let mut at = hash as usize & mask;
         loop {
             let place = self.index[at];
             if place == Place::EMPTY {
                 return None;
             }
-            let row = place.row();
-            if place.hash() == hash && self.rows[row].as_ref().is_some_and(|(k, _)| k == key) {
+            let row = (place.0 & bits) as usize;
+            let is_it = |row: &Row<K, V, B>| row.0.as_ref().is_some_and(|(known, _)| known == key);
+            if place.0 & !bits == tag && is_it(&self.rows[row]) {
                 return Some((at, row));
             }
             at = (at + 1) & mask;
@@ -164,30 +186,36 @@ impl<K: Hashed, V> Table<K, V> {
         let row = match self.free.pop() {
             Some(row) => row as usize,
             None => {
-                self.rows.push(None);
+                self.rows.push(Row(None, []));
                 self.rows.len() - 1
             }
         };
-        self.put(Place::new(key.hash32(), row));
+        self.put(key.hash32(), row);
         row
     }
 
-    fn put(&mut self, place: Place) {
+    fn put(&mut self, hash: u32, row: usize) {
         let mask = self.index.len() - 1;
-        let mut at = place.hash() as usize & mask;
+        let mut at = hash as usize & mask;
         while self.index[at] != Place::EMPTY {
             at = (at + 1) & mask;
         }
-        self.index[at] = place;
+        self.index[at] = Place((hash & !(mask as u32)) | row as u32);
     }
 
     fn grow(&mut self) {
         let size = (self.index.len() * 2).max(8);
-        let before = core::mem::take(&mut self.index);
+        self.index.clear();
         self.index.resize(size, Place::EMPTY);
-        for place in before.into_iter().filter(|place| *place != Place::EMPTY) {
-            self.put(place);
+        for row in 0..self.rows.len() {
+            if let Some(hash) = self.hash_of(row) {
+                self.put(hash, row);
+            }
         }
+    }
+
+    fn hash_of(&self, row: usize) -> Option<u32> {
+        self.rows[row].0.as_ref().map(|(key, _)| key.hash32())
     }
 
     /// Empties a place and moves those behind it that it kept from their home.
@@ -200,7 +228,7 @@ impl<K: Hashed, V> Table<K, V> {
             if place == Place::EMPTY {
                 break;
             }
-            let home = place.hash() as usize & mask;
+            let home = self.hash_of(place.0 as usize & mask).unwrap_or(0) as usize & mask;
             if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
                 self.index[hole] = place;
                 hole = at;
@@ -228,7 +256,8 @@ mod tests {
     }
 
     fn beside_a_tree<K: Hashed + Ord + Clone + core::fmt::Debug>(key: impl Fn(u64) -> K) {
-        let (mut table, mut tree) = (Table::default(), BTreeMap::new());
+        let mut table: Table<K, u64, Lined> = Table::default();
+        let mut tree = BTreeMap::new();
         let mut dice = Dice::new(9);
         for step in 0..20_000_u64 {
             let key = key(dice.below(60));
@@ -249,6 +278,14 @@ mod tests {
         let mut rows: Vec<_> = table.iter().map(|(k, v)| (k.clone(), *v)).collect();
         rows.sort();
         assert_eq!(rows, tree.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn lined_rows_begin_with_a_cache_line() {
+        let mut table: Table<EnvId, [u64; 9], Lined> = Table::default();
+        (0..100).for_each(|n| table.insert(EnvId(n), [0; 9]));
+        assert_eq!(size_of::<Row<EnvId, [u64; 9], Lined>>(), 128);
+        assert!(table.rows.iter().all(|row| core::ptr::from_ref(row).addr() % 64 == 0));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! `UNRESERVED_CONCURRENCY_MIN` units to the functions without a reservation.
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, btree_map::Entry},
     vec::Vec,
 };
@@ -11,7 +12,7 @@ use core::fmt;
 use model::{Denied, FunctionName, Now, Reason, Span, TenantId, VersionId, limits};
 
 use super::bucket::Bucket;
-use crate::table::Table;
+use crate::table::{Lined, Table};
 
 /// Versions of one function whose count is kept though it is zero.
 const ZERO_COUNTS_MAX: usize = 16;
@@ -74,9 +75,22 @@ struct Function {
     tenant_limit: Option<u32>,
     provisioned: u32,
     in_flight: u32,
-    versions: Vec<(VersionId, u32)>,
-    tenants: BTreeMap<TenantId, u32>,
+    versions: Versions,
+    /// Calls in flight of each tenant, of a function that has any.
+    tenants: Option<Box<Tenants>>,
     rate: Bucket,
+}
+
+const _: () = assert!(size_of::<(FunctionName, Function)>() <= 128);
+
+type Tenants = BTreeMap<TenantId, u32>;
+
+/// Calls in flight of each version. Most functions are called in one version, whose
+/// count stands with the function and not elsewhere in memory.
+#[derive(Debug)]
+struct Versions {
+    first: (VersionId, u32),
+    others: Vec<(VersionId, u32)>,
 }
 
 #[derive(Debug)]
@@ -89,8 +103,10 @@ pub(super) struct Account {
     in_flight: u32,
     /// Provisioned units without a call, of functions that reserve nothing.
     provisioned_unused: u32,
-    functions: Table<FunctionName, Function>,
+    functions: Functions,
 }
+
+type Functions = Table<FunctionName, Function, Lined>;
 
 /// In flight after an admission, this call included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,7 +218,7 @@ impl Account {
         self.check_concurrency(function)?;
         if let (Some(function), Some(tenant)) = (function, call.tenant)
             && let Some(limit) = function.tenant_limit.or(self.limits.tenant)
-            && function.tenants.get(tenant).copied().unwrap_or(0) >= limit
+            && function.tenant_calls(tenant) >= limit
         {
             let reason = Reason::TenantConcurrentInvocationLimitExceeded;
             return Err(too_many(reason));
@@ -240,12 +256,12 @@ impl Account {
             self.unreserved_in_flight += 1;
         }
         if let Some(tenant) = call.tenant {
-            *function.tenants.entry(tenant.clone()).or_insert(0) += 1;
+            *function.tenants.get_or_insert_default().entry(tenant.clone()).or_insert(0) += 1;
         }
         Counts {
             function: function.in_flight,
             account: self.in_flight,
-            version: function.count_version(call.version),
+            version: function.versions.enter(call.version),
             limit_max: concurrency,
         }
     }
@@ -259,12 +275,10 @@ impl Account {
         if function.reserved.is_none() {
             self.unreserved_in_flight = self.unreserved_in_flight.saturating_sub(1);
         }
-        let version = function.versions.iter_mut().find(|(version, _)| *version == call.version);
-        if let Some((_, count)) = version {
-            *count = count.saturating_sub(1);
-        }
+        function.versions.leave(call.version);
         if let Some(tenant) = call.tenant
-            && let Entry::Occupied(mut count) = function.tenants.entry(tenant.clone())
+            && let Some(tenants) = &mut function.tenants
+            && let Entry::Occupied(mut count) = tenants.entry(tenant.clone())
         {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
@@ -288,7 +302,7 @@ impl Account {
 
 /// Finds or makes the record.
 fn function_of<'a>(
-    functions: &'a mut Table<FunctionName, Function>,
+    functions: &'a mut Functions,
     name: &FunctionName,
     now: Now,
     concurrency: u32,
@@ -304,8 +318,8 @@ impl Function {
             tenant_limit: None,
             provisioned: 0,
             in_flight: 0,
-            versions: Vec::new(),
-            tenants: BTreeMap::new(),
+            versions: Versions::default(),
+            tenants: None,
             rate: Bucket::full(rps, rps, now),
         }
     }
@@ -331,20 +345,44 @@ impl Function {
         self.rate.peek(now).map_err(|retry_after| Denied { reason, retry_after })
     }
 
-    fn count_version(&mut self, version: VersionId) -> u32 {
-        if self.versions.len() > ZERO_COUNTS_MAX {
-            self.versions.retain(|(_, count)| *count > 0);
+    fn tenant_calls(&self, tenant: &TenantId) -> u32 {
+        self.tenants.as_ref().and_then(|tenants| tenants.get(tenant).copied()).unwrap_or(0)
+    }
+}
+
+impl Default for Versions {
+    fn default() -> Versions {
+        Versions { first: (VersionId::Latest, 0), others: Vec::new() }
+    }
+}
+
+impl Versions {
+    /// Calls in flight of the version, this one included.
+    fn enter(&mut self, version: VersionId) -> u32 {
+        if self.others.is_empty() && self.first.1 == 0 {
+            self.first.0 = version;
         }
-        match self.versions.iter_mut().find(|(known, _)| *known == version) {
-            Some((_, count)) => {
-                *count += 1;
-                *count
-            }
-            None => {
-                self.versions.push((version, 1));
-                1
-            }
+        if self.others.len() > ZERO_COUNTS_MAX {
+            self.others.retain(|(_, count)| *count > 0);
         }
+        if self.of(version).is_none() {
+            self.others.push((version, 0));
+        }
+        self.of(version).map_or(0, |count| {
+            *count += 1;
+            *count
+        })
+    }
+
+    fn leave(&mut self, version: VersionId) {
+        if let Some(count) = self.of(version) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    fn of(&mut self, version: VersionId) -> Option<&mut u32> {
+        let mut all = core::iter::once(&mut self.first).chain(&mut self.others);
+        all.find(|(known, _)| *known == version).map(|(_, count)| count)
     }
 }
 

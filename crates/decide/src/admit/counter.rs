@@ -18,7 +18,7 @@ use super::{
     blocks::Loans,
     leases::{Held, Leases},
 };
-use crate::table::Table;
+use crate::table::{Lined, Table};
 
 /// One call that wants to run.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ pub struct Admitted {
 #[derive(Debug)]
 pub struct Counter {
     defaults: AccountLimits,
-    accounts: Table<AccountId, Account>,
+    accounts: Table<AccountId, Account, Lined>,
     leases: Leases,
     pub(super) loans: Loans,
 }

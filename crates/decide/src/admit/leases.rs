@@ -2,12 +2,11 @@
 //! leases with one heartbeat. Invariant: a lease is in the slab exactly while its
 //! call is counted.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    vec::Vec,
-};
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use model::{AccountId, FrontendId, FunctionName, LeaseId, Now, Span, TenantId, VersionId};
+
+use crate::table::Table;
 
 const SEAT_BITS: u32 = 24;
 
@@ -28,7 +27,7 @@ pub(super) struct Leases {
     free: Vec<usize>,
     grants: u64,
     /// When each holder's leases end unless it renews them, and how many they are.
-    holders: BTreeMap<FrontendId, (Now, u32)>,
+    holders: Table<FrontendId, (Now, u32)>,
     /// No holder's time ends before it; a look-up of every call, so it is kept.
     not_before: Option<Now>,
     ttl: Span,
@@ -40,7 +39,7 @@ impl Leases {
             seats: Vec::new(),
             free: Vec::new(),
             grants: 0,
-            holders: BTreeMap::new(),
+            holders: Table::default(),
             not_before: None,
             ttl,
         }
@@ -53,10 +52,7 @@ impl Leases {
 
     /// Taking a lease is a sign of life of its holder.
     pub(super) fn take(&mut self, now: Now, held: Held) -> LeaseId {
-        self.renew(now, held.holder);
-        if let Some((_, count)) = self.holders.get_mut(&held.holder) {
-            *count += 1;
-        }
+        *self.lives(now, held.holder) += 1;
         let seat = self.free.pop().unwrap_or_else(|| {
             self.seats.push(None);
             self.seats.len() - 1
@@ -80,27 +76,38 @@ impl Leases {
     }
 
     pub(super) fn renew(&mut self, now: Now, holder: FrontendId) {
+        self.lives(now, holder);
+    }
+
+    /// A sign of life; how many leases the holder has.
+    fn lives(&mut self, now: Now, holder: FrontendId) -> &mut u32 {
         let ends = now + self.ttl;
-        self.holders.entry(holder).or_insert((ends, 0)).0 = ends;
         self.not_before = Some(self.not_before.map_or(ends, |before| before.min(ends)));
+        let (until, count) = self.holders.get_or_insert(&holder, || (ends, 0));
+        *until = ends;
+        count
     }
 
     /// When `expire` is worth asking; renewals since may have made it early.
     pub(super) fn next_expiry(&self) -> Option<Now> {
-        self.not_before.filter(|_| !self.holders.is_empty())
+        self.not_before.filter(|_| self.holders.len() > 0)
     }
 
     /// The leases of holders that gave no sign of life, taken out.
     pub(super) fn expire(&mut self, now: Now) -> Vec<Held> {
         let dead: Vec<LeaseId> =
-            if self.holders.values().any(|(ends, count)| *ends <= now && *count > 0) {
+            if self.holders.iter().any(|(_, (ends, count))| *ends <= now && *count > 0) {
                 self.of_silent(now).collect()
             } else {
                 Vec::new()
             };
         let held = dead.into_iter().filter_map(|lease| self.give_back(lease)).collect();
-        self.holders.retain(|_, (ends, _)| *ends > now);
-        self.not_before = self.holders.values().map(|(ends, _)| *ends).min();
+        let silent = self.holders.iter().filter(|(_, (ends, _))| *ends <= now);
+        let silent: Vec<FrontendId> = silent.map(|(holder, _)| *holder).collect();
+        for holder in silent {
+            self.holders.remove(&holder);
+        }
+        self.not_before = self.holders.iter().map(|(_, (ends, _))| *ends).min();
         held
     }
 

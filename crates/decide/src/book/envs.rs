@@ -62,7 +62,9 @@ impl State {
 /// The lease of an entry on which none can be told about any more.
 pub(super) const NO_LEASE: LeaseId = LeaseId(u64::MAX);
 
+/// It begins with a cache line, so that a call touches two of them.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(super) struct Entry {
     pub(super) env: EnvId,
     pub(super) worker: WorkerId,
@@ -83,8 +85,6 @@ pub(super) struct Entry {
     pub(super) built: Span,
     /// Taken from another manager, from which more word of it may come.
     pub(super) taken: bool,
-    /// Place in the line of its state (idle or granted), oldest first.
-    line: Links,
     /// Which of the idle lines.
     idle_line: u8,
     /// Place on its pool's shelf, most recently used first.
@@ -123,6 +123,8 @@ impl List {
     }
 }
 
+const _: () = assert!(size_of::<Option<Entry>>() == 128);
+
 #[derive(Clone, Copy)]
 enum Via {
     Line,
@@ -139,6 +141,9 @@ struct IdleLine {
 #[derive(Debug)]
 pub(super) struct Envs {
     seats: Vec<Option<Entry>>,
+    /// Of each seat: its place in the line of its state (idle or granted), oldest first.
+    /// Apart from the entries, because leaving a line changes two that are elsewhere.
+    lines: Vec<Links>,
     free: Vec<Seat>,
     by_env: Table<EnvId, Seat>,
     idle: Vec<IdleLine>,
@@ -150,6 +155,7 @@ impl Envs {
     pub(super) fn new(first_grant: u64) -> Envs {
         Envs {
             seats: Vec::new(),
+            lines: Vec::new(),
             free: Vec::new(),
             by_env: Table::default(),
             idle: Vec::new(),
@@ -222,7 +228,6 @@ impl Envs {
             stores: 0,
             built: Span::ZERO,
             taken: false,
-            line: UNLINKED,
             idle_line: 0,
             shelf: UNLINKED,
         };
@@ -233,6 +238,7 @@ impl Envs {
             }
             None => {
                 self.seats.push(Some(made));
+                self.lines.push(UNLINKED);
                 (self.seats.len() - 1) as Seat
             }
         };
@@ -371,7 +377,7 @@ impl Envs {
             let waits = heads.iter().enumerate().filter(|(_, seat)| **seat != NONE);
             let (line, _) = waits.min_by_key(|(_, seat)| self.idle_since(**seat))?;
             let seat = heads[line];
-            heads[line] = self.get(seat).map_or(NONE, |entry| entry.line.next);
+            heads[line] = self.lines.get(seat as usize).map_or(NONE, |links| links.next);
             Some(seat)
         })
     }
@@ -427,11 +433,10 @@ impl Envs {
     }
 
     fn links(&mut self, seat: Seat, via: Via) -> Option<&mut Links> {
-        let entry = self.get_mut(seat)?;
-        Some(match via {
-            Via::Line => &mut entry.line,
-            Via::Shelf => &mut entry.shelf,
-        })
+        match via {
+            Via::Line => self.lines.get_mut(seat as usize),
+            Via::Shelf => self.get_mut(seat).map(|entry| &mut entry.shelf),
+        }
     }
 
     fn set_links(&mut self, seat: Seat, via: Via, links: Links) {

@@ -7,7 +7,10 @@ use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 use model::{AccountId, Class, KeyHash, Load, ManagerId, Now, PoolKey, RingVersion, Span};
 
 use super::{envs::List, message::Ticket};
-use crate::{handoff::Heirs, table::Table};
+use crate::{
+    handoff::Heirs,
+    table::{Lined, Table},
+};
 
 /// What a run is taken to last before the first has ended.
 const RUN_UNKNOWN: Span = Span::secs(10);
@@ -18,12 +21,25 @@ const PATIENCE_MIN: Span = Span::millis(5);
 /// A new observation counts for one part in so many.
 const AVERAGE_PARTS: u64 = 4;
 
-fn average(before: Option<Span>, seen: Span) -> Span {
-    let mixed = |old: Span| {
-        let sum = old.as_micros().saturating_mul(AVERAGE_PARTS - 1) + seen.as_micros();
-        Span(sum / AVERAGE_PARTS)
-    };
-    before.map_or(seen, mixed)
+/// A moving average of times, in microseconds; the largest number: none was seen.
+#[derive(Clone, Copy, Debug)]
+struct Average(u32);
+
+impl Average {
+    const UNKNOWN: Average = Average(u32::MAX);
+
+    fn get(self) -> Option<Span> {
+        (self.0 != u32::MAX).then_some(Span::micros(u64::from(self.0)))
+    }
+
+    fn learn(&mut self, seen: Span) {
+        let mixed = |old: Span| {
+            let sum = old.as_micros() * (AVERAGE_PARTS - 1) + seen.as_micros();
+            Span(sum / AVERAGE_PARTS)
+        };
+        let seen = self.get().map_or(seen, mixed).as_micros();
+        self.0 = u32::try_from(seen).map_or(u32::MAX - 1, |micros| micros.min(u32::MAX - 1));
+    }
 }
 
 /// Whose calls at this manager a call of the key counts as (A6). Calls of a
@@ -57,10 +73,12 @@ pub(super) struct Pool {
     quiet_since: Now,
     /// Sum of the instants at which those starts began.
     started_sum: u64,
-    /// What an init and a run of this key take, as a moving average.
-    init: Option<Span>,
-    run: Option<Span>,
+    /// What an init and a run of this key take.
+    init: Average,
+    run: Average,
 }
+
+const _: () = assert!(size_of::<(KeyHash, Pool)>() <= 128);
 
 impl Pool {
     fn new(key: Arc<PoolKey>) -> Pool {
@@ -76,8 +94,8 @@ impl Pool {
             starting: 0,
             quiet_since: Now(0),
             started_sum: 0,
-            init: None,
-            run: None,
+            init: Average::UNKNOWN,
+            run: Average::UNKNOWN,
         }
     }
 
@@ -121,11 +139,11 @@ impl Pool {
 
     pub(super) fn learn_init(&mut self, now: Now, took: Span) {
         self.quiet_since = now;
-        self.init = Some(average(self.init, took));
+        self.init.learn(took);
     }
 
     pub(super) fn learn_run(&mut self, took: Span) {
-        self.run = Some(average(self.run, took));
+        self.run.learn(took);
     }
 
     /// How many waiting calls the environments that exist or are being made will
@@ -135,9 +153,9 @@ impl Pool {
     /// call and `a / run` more; a busy environment serves `init / run`. A call
     /// beyond that number is served sooner by a start of its own.
     pub(super) fn hope(&self, now: Now) -> usize {
-        let run = self.run.unwrap_or(RUN_UNKNOWN).as_micros().max(1);
+        let run = self.run.get().unwrap_or(RUN_UNKNOWN).as_micros().max(1);
         let by_starts = self.ages(now) / run;
-        let by_busy = match (self.init, self.run) {
+        let by_busy = match (self.init.get(), self.run.get()) {
             (Some(init), Some(_)) => u64::from(self.busy).saturating_mul(init.as_micros()) / run,
             (None, _) | (_, None) => 0,
         };
@@ -147,7 +165,8 @@ impl Pool {
 
     /// How long a call may hope before it gets a start of its own.
     pub(super) fn patience(&self, now: Now) -> Span {
-        let known = self.init.unwrap_or(Span(self.ages(now) / u64::from(self.starting.max(1))));
+        let known =
+            self.init.get().unwrap_or(Span(self.ages(now) / u64::from(self.starting.max(1))));
         known.max(PATIENCE_MIN)
     }
 
@@ -162,7 +181,7 @@ impl Pool {
     }
 
     pub(super) fn knows_init(&self) -> bool {
-        self.init.is_some()
+        self.init.get().is_some()
     }
 
     /// Whether anything is there that may serve a waiting call.
@@ -182,7 +201,7 @@ impl Pool {
 
 #[derive(Debug, Default)]
 pub(super) struct Pools {
-    pools: Table<KeyHash, Pool>,
+    pools: Table<KeyHash, Pool, Lined>,
     /// Granted, running or waiting calls of each account at this manager (A6).
     clients: Table<AccountId, u32>,
 }

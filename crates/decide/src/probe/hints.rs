@@ -1,8 +1,9 @@
 //! What a frontend learnt from answers: for each key, which managers had idle
 //! environments, how often a probe hits, how long an init takes. It only steers (I7).
 //!
-//! A table of sets of four: a look-up touches one set, however many keys there are,
-//! and learning about a known key allocates nothing. The table doubles while it may;
+//! A table of sets of four: a look-up touches the tags of one set, which stand side by
+//! side, and a hint only where its tag fits, however many keys there are. Learning about
+//! a known key allocates nothing. The table doubles while it may;
 //! then the hint of a set that was used longest ago makes room, which costs probes
 //! only.
 
@@ -28,8 +29,6 @@ const EWMA_PARTS: u64 = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Hint {
     key: KeyHash,
-    /// When it was last learnt about, counted in lessons.
-    used: u64,
     /// Idle environments and recent grants of managers that had one; the first `known`.
     managers: [(ManagerId, u32); MANAGERS_MAX],
     known: usize,
@@ -39,11 +38,28 @@ pub(super) struct Hint {
     cold: Option<Span>,
 }
 
+/// What is looked at first of a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tag {
+    /// Upper bits of the key, never 0; 0: the slot is empty.
+    key: u32,
+    /// When it was last learnt about, counted in lessons, which may wrap.
+    used: u32,
+}
+
+impl Tag {
+    fn of(key: KeyHash) -> u32 {
+        (key.0 >> 96) as u32 | 1
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Hints {
     /// `WAYS` slots a set; the low bits of a key name its set.
     slots: Vec<Option<Hint>>,
-    lessons: u64,
+    /// One of each slot.
+    tags: Vec<Tag>,
+    lessons: u32,
 }
 
 impl Hints {
@@ -55,7 +71,7 @@ impl Hints {
     }
 
     pub(super) fn get(&self, key: KeyHash) -> Option<&Hint> {
-        self.slots.get(self.set_of(key))?.iter().flatten().find(|hint| hint.key == key)
+        self.slots.get(self.slot_of(key)?)?.as_ref()
     }
 
     /// Whether asking for an existing environment is worth what it costs.
@@ -82,15 +98,13 @@ impl Hints {
 
     /// Finds or makes the hint of a key.
     fn of(&mut self, key: KeyHash) -> &mut Hint {
-        self.lessons += 1;
-        let lesson = self.lessons;
+        self.lessons = self.lessons.wrapping_add(1);
         let at = match self.slot_of(key) {
             Some(at) => at,
             None => self.make_slot(key),
         };
-        let hint = self.slots[at].get_or_insert_with(|| Hint::new(key));
-        hint.used = lesson;
-        hint
+        self.tags[at] = Tag { key: Tag::of(key), used: self.lessons };
+        self.slots[at].get_or_insert_with(|| Hint::new(key))
     }
 
     /// The slots of a key's set; empty in an empty table.
@@ -102,22 +116,24 @@ impl Hints {
     }
 
     fn slot_of(&self, key: KeyHash) -> Option<usize> {
-        self.set_of(key).find(|at| self.slots[*at].as_ref().is_some_and(|hint| hint.key == key))
+        let tag = Tag::of(key);
+        let is_it = |at: &usize| self.slots[*at].as_ref().is_some_and(|hint| hint.key == key);
+        self.set_of(key).find(|at| self.tags[*at].key == tag && is_it(at))
     }
 
     /// An empty slot for a key that has none.
     fn make_slot(&mut self, key: KeyHash) -> usize {
         loop {
-            if let Some(at) = self.set_of(key).find(|at| self.slots[*at].is_none()) {
+            if let Some(at) = self.set_of(key).find(|at| self.tags[*at].key == 0) {
                 return at;
             }
             if self.slots.len() < KEYS_MAX {
                 self.double();
                 continue;
             }
-            let used = |at: &usize| self.slots[*at].as_ref().map(|hint| hint.used);
-            if let Some(oldest) = self.set_of(key).min_by_key(used) {
-                self.slots[oldest] = None;
+            let age = |at: &usize| self.lessons.wrapping_sub(self.tags[*at].used);
+            if let Some(oldest) = self.set_of(key).max_by_key(age) {
+                (self.slots[oldest], self.tags[oldest]) = (None, Tag::default());
             }
         }
     }
@@ -125,10 +141,14 @@ impl Hints {
     /// Each set becomes two, so that none has more than it had.
     fn double(&mut self) {
         let before = core::mem::take(&mut self.slots);
-        self.slots.resize(KEYS_MIN.max(before.len() * 2), None);
-        for hint in before.into_iter().flatten() {
-            if let Some(at) = self.set_of(hint.key).find(|at| self.slots[*at].is_none()) {
-                self.slots[at] = Some(hint);
+        let tags = core::mem::take(&mut self.tags);
+        let size = KEYS_MIN.max(before.len() * 2);
+        self.slots.resize(size, None);
+        self.tags.resize(size, Tag::default());
+        for (hint, tag) in before.into_iter().zip(tags) {
+            let Some(hint) = hint else { continue };
+            if let Some(at) = self.set_of(hint.key).find(|at| self.tags[*at].key == 0) {
+                (self.slots[at], self.tags[at]) = (Some(hint), tag);
             }
         }
     }
@@ -143,7 +163,6 @@ impl Hint {
     fn new(key: KeyHash) -> Hint {
         Hint {
             key,
-            used: 0,
             managers: [(ManagerId(0), 0); MANAGERS_MAX],
             known: 0,
             chance: CHANCE_UNKNOWN,

@@ -14,12 +14,14 @@ impl Ring {
     /// Each member with its part of the ring in millionths, by number.
     pub fn shares(&self) -> Vec<(ManagerId, u64)> {
         let mut lengths: BTreeMap<ManagerId, u128> = BTreeMap::new();
-        let last = self.points.last().map_or(0, |(at, _)| *at);
+        let last = self.points.last().copied().unwrap_or(0);
         let mut before = last;
         // A point owns what lies between the one before it and itself.
-        for (at, member) in &self.points {
-            *lengths.entry(*member).or_insert(0) += u128::from(at.wrapping_sub(before));
-            before = *at;
+        for point in &self.points {
+            if let Some(member) = self.members.get(self.member_at(*point)) {
+                *lengths.entry(*member).or_insert(0) += u128::from(point.wrapping_sub(before));
+            }
+            before = *point;
         }
         let whole = 1_u128 << 64;
         let share = |length: u128| (length * u128::from(SHARES_WHOLE) + whole / 2) / whole;
