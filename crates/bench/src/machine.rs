@@ -26,10 +26,3 @@ pub(crate) fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
-
-/// Processor time of this process's first thread, which is the generator.
-pub(crate) fn own_cpu_us() -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanos = text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
-    nanos.unwrap_or(0) / 1_000
-}

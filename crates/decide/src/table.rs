@@ -1,10 +1,11 @@
 //! `Table`: a map by a specified hash, so that its order is the same on every
-//! machine: the order in which rows were filled. A look-up touches one place of the
-//! index and the row, at any size; a tree would touch a path. Where the order of
-//! keys matters, the caller sorts.
+//! machine. A look-up touches one place of the tags, a byte for each place, and the row,
+//! at any size; a tree would touch a path. Where the order of keys matters, the caller
+//! sorts.
 //!
-//! Open addressing with linear probing; a removed place is closed by moving those
-//! behind it, so that nothing is left over. At most half of the index is used.
+//! Open addressing with linear probing; a removed row is replaced by one behind it that
+//! it kept from its home, so that nothing is left over. At most three quarters of the
+//! places are used.
 //!
 //! A row of up to 64 or 128 bytes that begins anywhere touches a cache line more than
 //! one that begins with a line: tables of the call path are `Lined`.
@@ -61,16 +62,6 @@ impl Hashed for FunctionName {
     }
 }
 
-/// A place of the index. The bits that count its places hold the row, those above them
-/// the same bits of the hash, so that few rows are looked at in vain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place(u32);
-
-impl Place {
-    /// No row has this number, because at most half of the index is used.
-    const EMPTY: Place = Place(u32::MAX);
-}
-
 /// Rows begin anywhere.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Anywhere;
@@ -86,31 +77,36 @@ struct Row<K, V, B>(Option<(K, V)>, [B; 0]);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Table<K, V, B = Anywhere> {
-    /// A power of two of places, or none.
-    index: Vec<Place>,
+    /// A power of two of places, or none. `EMPTY`, or bits of the hash that are not those
+    /// of the home.
+    tags: Vec<u8>,
+    /// One for each place.
     rows: Vec<Row<K, V, B>>,
-    free: Vec<u32>,
+    len: usize,
 }
+
+const EMPTY: u8 = 0;
+const PLACES_MIN: usize = 8;
 
 impl<K, V, B> Default for Table<K, V, B> {
     fn default() -> Table<K, V, B> {
-        Table { index: Vec::new(), rows: Vec::new(), free: Vec::new() }
+        Table { tags: Vec::new(), rows: Vec::new(), len: 0 }
     }
 }
 
 impl<K: Hashed, V, B> Table<K, V, B> {
     pub(crate) fn len(&self) -> usize {
-        self.rows.len() - self.free.len()
+        self.len
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        let (_, row) = self.find(key)?;
-        self.rows[row].0.as_ref().map(|(_, value)| value)
+        let at = self.find(key)?;
+        self.rows[at].0.as_ref().map(|(_, value)| value)
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let (_, row) = self.find(key)?;
-        self.rows[row].0.as_mut().map(|(_, value)| value)
+        let at = self.find(key)?;
+        self.rows[at].0.as_mut().map(|(_, value)| value)
     }
 
     pub(crate) fn contains_key(&self, key: &K) -> bool {
@@ -122,120 +118,110 @@ impl<K: Hashed, V, B> Table<K, V, B> {
     where
         K: Clone,
     {
-        let row = match self.find(key) {
-            Some((_, row)) => row,
-            None => self.add(key.clone()),
+        let at = match self.find(key) {
+            Some(at) => at,
+            None => self.add(key.hash32()),
         };
-        &mut self.rows[row].0.get_or_insert_with(|| (key.clone(), make())).1
+        &mut self.rows[at].0.get_or_insert_with(|| (key.clone(), make())).1
     }
 
     /// Sets the value of a key, known or not.
-    pub(crate) fn insert(&mut self, key: K, value: V)
-    where
-        K: Clone,
-    {
-        let row = match self.find(&key) {
-            Some((_, row)) => row,
-            None => self.add(key.clone()),
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        let at = match self.find(&key) {
+            Some(at) => at,
+            None => self.add(key.hash32()),
         };
-        self.rows[row].0 = Some((key, value));
+        self.rows[at].0 = Some((key, value));
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let (at, row) = self.find(key)?;
+        let at = self.find(key)?;
+        let removed = self.rows[at].0.take();
         self.close(at);
-        self.free.push(row as u32);
-        self.rows[row].0.take().map(|(_, value)| value)
+        self.len -= 1;
+        removed.map(|(_, value)| value)
     }
 
-    /// In the order of rows.
+    /// In the order of places.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.rows.iter().flat_map(|row| &row.0).map(|(key, value)| (key, value))
     }
 
-    /// In the order of rows.
+    /// In the order of places.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.rows.iter_mut().flat_map(|row| &mut row.0).map(|(_, value)| value)
     }
 
-    /// Place and row of a key.
-    fn find(&self, key: &K) -> Option<(usize, usize)> {
-        let mask = self.index.len().checked_sub(1)?;
+    fn find(&self, key: &K) -> Option<usize> {
+        let mask = self.tags.len().checked_sub(1)?;
         let hash = key.hash32();
-        let (tag, bits) = (hash & !(mask as u32), mask as u32);
-        let mut at = hash as usize & mask;
+        let (tag, mut at) = (tag_of(hash), hash as usize & mask);
         loop {
-            let place = self.index[at];
-            if place == Place::EMPTY {
+            let found = self.tags[at];
+            if found == EMPTY {
                 return None;
             }
-            let row = (place.0 & bits) as usize;
             let is_it = |row: &Row<K, V, B>| row.0.as_ref().is_some_and(|(known, _)| known == key);
-            if place.0 & !bits == tag && is_it(&self.rows[row]) {
-                return Some((at, row));
+            if found == tag && is_it(&self.rows[at]) {
+                return Some(at);
             }
             at = (at + 1) & mask;
         }
     }
 
-    /// A row for a key that has none; the caller fills it.
-    fn add(&mut self, key: K) -> usize {
-        if (self.len() + 1) * 2 > self.index.len() {
+    /// A place for a key that has none; the caller fills it.
+    fn add(&mut self, hash: u32) -> usize {
+        if (self.len + 1) * 4 > self.tags.len() * 3 {
             self.grow();
         }
-        let row = match self.free.pop() {
-            Some(row) => row as usize,
-            None => {
-                self.rows.push(Row(None, []));
-                self.rows.len() - 1
-            }
-        };
-        self.put(key.hash32(), row);
-        row
+        self.len += 1;
+        self.claim(hash)
     }
 
-    fn put(&mut self, hash: u32, row: usize) {
-        let mask = self.index.len() - 1;
+    fn claim(&mut self, hash: u32) -> usize {
+        let mask = self.tags.len() - 1;
         let mut at = hash as usize & mask;
-        while self.index[at] != Place::EMPTY {
+        while self.tags[at] != EMPTY {
             at = (at + 1) & mask;
         }
-        self.index[at] = Place((hash & !(mask as u32)) | row as u32);
+        self.tags[at] = tag_of(hash);
+        at
     }
 
     fn grow(&mut self) {
-        let size = (self.index.len() * 2).max(8);
-        self.index.clear();
-        self.index.resize(size, Place::EMPTY);
-        for row in 0..self.rows.len() {
-            if let Some(hash) = self.hash_of(row) {
-                self.put(hash, row);
-            }
+        let size = (self.tags.len() * 2).max(PLACES_MIN);
+        let before = core::mem::take(&mut self.rows);
+        self.tags.clear();
+        self.tags.resize(size, EMPTY);
+        self.rows.resize_with(size, || Row(None, []));
+        for (key, value) in before.into_iter().filter_map(|row| row.0) {
+            let at = self.claim(key.hash32());
+            self.rows[at].0 = Some((key, value));
         }
     }
 
-    fn hash_of(&self, row: usize) -> Option<u32> {
-        self.rows[row].0.as_ref().map(|(key, _)| key.hash32())
-    }
-
-    /// Empties a place and moves those behind it that it kept from their home.
+    /// Closes a place whose row was taken out, with those behind it that it kept from
+    /// their home.
     fn close(&mut self, emptied: usize) {
-        let mask = self.index.len() - 1;
+        let mask = self.tags.len() - 1;
         let (mut hole, mut at) = (emptied, emptied);
         loop {
             at = (at + 1) & mask;
-            let place = self.index[at];
-            if place == Place::EMPTY {
-                break;
-            }
-            let home = self.hash_of(place.0 as usize & mask).unwrap_or(0) as usize & mask;
+            let Some((key, _)) = &self.rows[at].0 else { break };
+            let home = key.hash32() as usize & mask;
             if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
-                self.index[hole] = place;
+                self.rows.swap(hole, at);
+                self.tags[hole] = self.tags[at];
                 hole = at;
             }
         }
-        self.index[hole] = Place::EMPTY;
+        self.tags[hole] = EMPTY;
     }
+}
+
+/// Upper bits, because the lower ones are the home's.
+fn tag_of(hash: u32) -> u8 {
+    ((hash >> 24) as u8).max(1)
 }
 
 #[cfg(test)]
@@ -285,7 +271,7 @@ mod tests {
         let mut table: Table<EnvId, [u64; 9], Lined> = Table::default();
         (0..100).for_each(|n| table.insert(EnvId(n), [0; 9]));
         assert_eq!(size_of::<Row<EnvId, [u64; 9], Lined>>(), 128);
-        assert!(table.rows.iter().all(|row| core::ptr::from_ref(row).addr() % 64 == 0));
+        assert!(table.rows.iter().all(|row| core::ptr::from_ref(row).addr().is_multiple_of(64)));
     }
 
     #[test]

@@ -3,12 +3,12 @@
 //! function.
 
 use anyhow::bail;
+use platform::clock::thread_cpu_ns;
 
 use crate::{
     functions::{KINDS, Kind},
     ground::{EVENT, Ground, LOADED, echo, loaded, micros},
     load::{Turn, drive},
-    machine,
     report::Row,
     sample::Samples,
 };
@@ -83,7 +83,7 @@ fn load(
     taken: &mut Taken,
 ) -> anyhow::Result<()> {
     let (mut began, mut ended, mut answered) = (None, 0, 0_u64);
-    let cpu = machine::own_cpu_us();
+    let cpu = thread_cpu_ns();
     drive(ground.clock, ground.running.address, callers, |turn: Turn| {
         let end = *began.get_or_insert(turn.now_us) + ground.amounts.load_us;
         if let Some(answer) = turn.answer {
@@ -98,7 +98,7 @@ fn load(
         }
         (turn.now_us < end).then(|| &requests[turn.lane % requests.len()][..])
     })?;
-    let spent = machine::own_cpu_us() - cpu;
+    let spent = (thread_cpu_ns() - cpu) / 1_000;
     let seconds = micros(ended - began.unwrap_or(0)) / 1e6;
     taken.rates.push(micros(answered) / seconds);
     taken.generator_us.push(micros(spent) / micros(answered.max(1)));
