@@ -92,8 +92,8 @@ pub(crate) struct Amounts {
 
 const FULL: Amounts = Amounts {
     starts: 10,
-    warm_rounds: 5,
-    warm_calls: 1_500,
+    warm_rounds: 150,
+    warm_calls: 50,
     load_rounds: 3,
     load_us: 1_500_000,
     payload_rounds: 5,
@@ -105,8 +105,8 @@ const FULL: Amounts = Amounts {
 
 const QUICK: Amounts = Amounts {
     starts: 5,
-    warm_rounds: 3,
-    warm_calls: 500,
+    warm_rounds: 30,
+    warm_calls: 50,
     load_rounds: 3,
     load_us: 250_000,
     payload_rounds: 3,

@@ -48,6 +48,18 @@ impl Connection {
         Ok(status)
     }
 
+    /// One exchange that must succeed; what was said instead is the error.
+    pub(crate) fn succeed(&mut self, request: &[u8]) -> anyhow::Result<()> {
+        let extent = self.exchange(request)?;
+        let status = message::status(&self.buffer[..extent.head])?;
+        if status != 200 {
+            let said = String::from_utf8_lossy(&self.buffer[..extent.end]);
+            bail!("a call was answered with status {status}: {said}");
+        }
+        self.consume(extent);
+        Ok(())
+    }
+
     /// One exchange with the whole answer copied out.
     pub(crate) fn ask(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
         let extent = self.exchange(request)?;

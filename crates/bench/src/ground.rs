@@ -81,9 +81,8 @@ impl Ground<'_> {
         let mut samples = Samples::default();
         for _ in 0..calls {
             let began = self.clock.now();
-            let status = connection.call(request)?;
+            connection.succeed(request)?;
             samples.push(micros(self.clock.now().since(began).as_micros()));
-            expect_ok(status)?;
         }
         Ok(samples)
     }

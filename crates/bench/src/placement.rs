@@ -2,7 +2,7 @@
 //! costs more than any code and is the scheduler's mood, so warm calls are also
 //! measured with ours and the floors held to the same cores.
 
-use std::fs;
+use std::{cell::Cell, fs};
 
 use anyhow::Context;
 use rustix::{
@@ -41,13 +41,16 @@ impl Placement {
 pub(crate) struct Cores {
     all: CpuSet,
     numbers: Vec<usize>,
+    /// Something was held to a core here: until then, freedom is left as it is, for
+    /// the platform places threads of its own.
+    placed: Cell<bool>,
 }
 
 impl Cores {
     pub(crate) fn given() -> anyhow::Result<Cores> {
         let all = sched_getaffinity(None).context("asking for this process's cores")?;
         let numbers = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core)).collect();
-        Ok(Cores { all, numbers })
+        Ok(Cores { all, numbers, placed: Cell::new(false) })
     }
 
     /// Says whether there are cores enough; nothing is moved where there are not.
@@ -59,6 +62,10 @@ impl Cores {
             Placement::Apart => at(0).zip(at(1)),
         };
         let Some((generator, others)) = pair else { return Ok(false) };
+        if placement == Placement::Free && !self.placed.get() {
+            return Ok(true);
+        }
+        self.placed.set(placement != Placement::Free);
         let own = std::process::id();
         set(own, &generator)?;
         for pid in tree::descendants(own) {

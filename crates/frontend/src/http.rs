@@ -3,14 +3,17 @@
 
 use std::{
     convert::Infallible,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use http::{Method, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::{RequestId, limits};
-use platform::TaskKind;
+use platform::{
+    TaskKind,
+    cores::{self, CallerCore, Change, Nearness, Traced},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -62,7 +65,8 @@ pub(crate) async fn serve(gate: Arc<Gate>, listener: TcpListener) {
             _ = gate.tasks.stopped() => return,
             next = next => next,
         };
-        let connection = connection(Arc::clone(&gate), stream);
+        let (stream, caller) = Traced::new(stream);
+        let connection = connection(Arc::clone(&gate), stream, caller);
         let connection = async move {
             connection.await;
             drop(place);
@@ -71,14 +75,14 @@ pub(crate) async fn serve(gate: Arc<Gate>, listener: TcpListener) {
     }
 }
 
-pub(crate) async fn connection<S>(gate: Arc<Gate>, stream: S)
+pub(crate) async fn connection<S>(gate: Arc<Gate>, stream: S, caller: CallerCore)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let stopped = gate.tasks.stopped();
     let service = service_fn(|message| {
-        let gate = Arc::clone(&gate);
-        async move { Ok::<_, Infallible>(answer(&gate, message).await) }
+        let (gate, here) = (Arc::clone(&gate), caller.get());
+        async move { Ok::<_, Infallible>(near(&gate, here, message).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -99,23 +103,51 @@ where
 }
 
 /// Counts a call for as long as it lives.
-struct UnderWay<'g>(&'g Gate);
+struct UnderWay<'g> {
+    gate: &'g Gate,
+    /// Calls under way when this one began, itself included.
+    number: usize,
+}
 
 impl<'g> UnderWay<'g> {
     fn new(gate: &'g Gate) -> UnderWay<'g> {
-        gate.calls.fetch_add(1, Ordering::Relaxed);
-        UnderWay(gate)
+        let number = gate.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        UnderWay { gate, number }
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+        self.gate.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Answers on the caller's core, where that is quicker.
+async fn near(gate: &Arc<Gate>, caller: Option<usize>, message: Request<Incoming>) -> Answer {
+    let under_way = UnderWay::new(gate);
+    let began = gate.clock.now();
+    if let Some(core) = caller {
+        sit(gate, |seat| seat.before(began, under_way.number, core));
+    }
+    let answer = answer(gate, message).await;
+    gate.seat.lock().unwrap_or_else(PoisonError::into_inner).after(gate.clock.now().since(began));
+    answer
+}
+
+fn sit(gate: &Gate, decide: impl FnOnce(&mut Nearness) -> Option<Change>) {
+    let mut seat = gate.seat.lock().unwrap_or_else(PoisonError::into_inner);
+    let core = match decide(&mut seat) {
+        None => return,
+        Some(Change::To(core)) => Some(core),
+        Some(Change::Anywhere) => None,
+    };
+    if let Err(error) = cores::hold(core) {
+        tracing::debug!(%error, "the serving thread is not held to a core");
+        seat.cannot();
     }
 }
 
 async fn answer(gate: &Arc<Gate>, message: Request<Incoming>) -> Answer {
-    let _under_way = UnderWay::new(gate);
     let request = RequestId::from_random(gate.entropy.u128());
     let result: Result<Answer, Refusal> = match route(message.method(), message.uri().path()) {
         Route::Invoke => invoke::invoke(gate, request, message).await,

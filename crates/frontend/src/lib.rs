@@ -32,14 +32,17 @@ mod view;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use decide::ring::Ring;
 use model::{FrontendId, ManagerId, Region, WorkerId};
-use platform::{Caller, Clock, Entropy, TaskKind, Tasks};
+use platform::{
+    Caller, Clock, Entropy, TaskKind, Tasks,
+    cores::{CallerCore, Nearness},
+};
 use store::Store;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -98,6 +101,8 @@ pub(crate) struct Gate {
     control: ControlCaller,
     held: held::Held,
     calls: AtomicUsize,
+    /// Which core the serving thread is held to.
+    seat: Mutex<Nearness>,
 }
 
 /// A frontend that is ready to serve connections.
@@ -133,6 +138,7 @@ impl Frontend {
             control,
             held: held::Held::default(),
             calls: AtomicUsize::new(0),
+            seat: Mutex::default(),
         });
         let rings = rings::follow(Arc::clone(&gate), store.clone());
         tasks.spawn(TaskKind::Role, "frontend's view of rings", rings);
@@ -166,7 +172,7 @@ impl Frontend {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let connection = http::connection(Arc::clone(&self.gate), stream);
+        let connection = http::connection(Arc::clone(&self.gate), stream, CallerCore::unknown());
         self.gate.tasks.spawn(TaskKind::Connection, "connection", connection);
     }
 }

@@ -92,6 +92,7 @@ impl Up {
         let executor = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .on_thread_start(platform::cores::begin_free)
             .build()
             .context("starting the executor")?;
         let stop = executor.block_on(self.serve(settings, host));

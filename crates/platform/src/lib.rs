@@ -8,6 +8,7 @@ pub mod authority;
 pub mod body;
 mod changing;
 pub mod clock;
+pub mod cores;
 pub mod entropy;
 pub mod limits;
 pub mod listen;

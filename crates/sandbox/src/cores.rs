@@ -6,21 +6,12 @@ use std::io;
 use rustix::{
     io::Errno,
     process::Pid,
-    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+    thread::{CpuSet, sched_setaffinity},
 };
 
-/// Holds threads to one core, or to all that this process may use.
-pub(crate) fn hold(threads: &[Pid], core: Option<usize>) -> io::Result<()> {
-    let cores = match core {
-        Some(core) => {
-            let mut one = CpuSet::new();
-            one.set(core);
-            one
-        }
-        None => sched_getaffinity(None)?,
-    };
+pub(crate) fn hold(threads: &[Pid], cores: &CpuSet) -> io::Result<()> {
     for thread in threads {
-        match sched_setaffinity(Some(*thread), &cores) {
+        match sched_setaffinity(Some(*thread), cores) {
             // Ended meanwhile.
             Ok(()) | Err(Errno::SRCH) => {}
             Err(error) => return Err(error.into()),

@@ -176,11 +176,11 @@ impl Sandbox {
         }
     }
 
-    /// Holds the threads inside to one core, or lets them run on any. Whether there
-    /// are threads to hold is the answer.
-    pub fn hold_to_core(&self, core: Option<usize>) -> io::Result<bool> {
+    /// Holds the threads inside to these cores. Whether there are threads to hold is
+    /// the answer.
+    pub fn hold_to_cores(&self, cores: &rustix::thread::CpuSet) -> io::Result<bool> {
         match self {
-            Sandbox::Process(running) => running.hold_to_core(core).map(|()| true),
+            Sandbox::Process(running) => running.hold_to_cores(cores).map(|()| true),
             Sandbox::Fake(_) => Ok(false),
         }
     }

@@ -20,6 +20,7 @@ use rustix::{
     net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair},
     pipe::{PipeFlags, pipe_with},
     process::{Signal, pidfd_send_signal},
+    thread::CpuSet,
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -327,8 +328,8 @@ impl Running {
         self.group.set_cpu(millis)
     }
 
-    pub fn hold_to_core(&self, core: Option<usize>) -> io::Result<()> {
-        crate::cores::hold(&self.group.threads()?, core)
+    pub fn hold_to_cores(&self, cores: &CpuSet) -> io::Result<()> {
+        crate::cores::hold(&self.group.threads()?, cores)
     }
 
     pub fn freeze(&self) -> io::Result<()> {

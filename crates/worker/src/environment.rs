@@ -18,7 +18,10 @@ use bytes::Bytes;
 use model::{
     Arm, EnvId, Epoch, ErrorClass, ExecutionReport, FunctionConfig, Now, PayloadRef, Span, limits,
 };
-use platform::{Body, Call, Clock};
+use platform::{
+    Body, Call, Clock,
+    cores::{self, Change, Nearness},
+};
 use sandbox::Sandbox;
 use tokio::sync::mpsc;
 use wire::{
@@ -31,7 +34,6 @@ use crate::{
     failure::{EndStatus, Ended, Failure},
     lines,
     link::{Exchange, Invocation, Link, LinkError},
-    nearness::{self, Change, Nearness},
     output::Output,
     start::Host,
     tenure::Tenure,
@@ -199,7 +201,7 @@ impl Environment {
         let timeout = Span::secs(u64::from(self.config.timeout_secs));
         let host = Arc::clone(&self.host);
         let running = host.running.enter();
-        let here = rustix::thread::sched_getcpu();
+        let here = cores::here();
         let change = self.nearness.before(began, running.number(), here);
         hold(&self.sandbox, &mut self.nearness, change);
         let outcome = self.exchange(&run, payload, began + timeout).await;
@@ -252,7 +254,7 @@ impl Environment {
         tokio::pin!(exchange);
         let late = clock.sleep_until(deadline);
         tokio::pin!(late);
-        let long = clock.sleep_until(clock.now() + nearness::LONG);
+        let long = clock.sleep_until(clock.now() + cores::LONG);
         tokio::pin!(long);
         let exit = loop {
             tokio::select! {
@@ -434,12 +436,12 @@ impl Environment {
 
 /// Where a host does not let its threads be held, nothing is lost but time.
 fn hold(sandbox: &Sandbox, nearness: &mut Nearness, change: Option<Change>) {
-    let core = match change {
+    let cores = match change {
         None => return,
-        Some(Change::To(core)) => Some(core),
-        Some(Change::Anywhere) => None,
+        Some(Change::To(core)) => Ok(cores::only(core)),
+        Some(Change::Anywhere) => cores::allowed(),
     };
-    match sandbox.hold_to_core(core) {
+    match cores.and_then(|cores| sandbox.hold_to_cores(&cores)) {
         Ok(true) => {}
         Ok(false) => nearness.cannot(),
         Err(error) => {

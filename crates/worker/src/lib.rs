@@ -16,7 +16,6 @@ mod lines;
 mod link;
 mod logs;
 mod managers;
-mod nearness;
 mod output;
 mod room;
 mod running;

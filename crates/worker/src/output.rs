@@ -120,7 +120,8 @@ impl Pipe {
             Ok(length) if length > 0 => {
                 self.partial.extend_from_slice(&self.buffer[..length]);
                 self.cut_lines(tail, log);
-                Read::Some
+                // A pipe gives all it has, up to the buffer's size.
+                if length < self.buffer.len() { Read::NothingNow } else { Read::Some }
             }
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use model::{Class, EnvId, FunctionConfig, ManagerId, Region, Span};
-use platform::{Clock, Entropy, TaskKind, Tasks};
+use platform::{Clock, Entropy, TaskKind, Tasks, cores::Nearness};
 use sandbox::{Launcher, Scratch};
 use tokio::sync::OnceCell;
 use wire::{
@@ -22,7 +22,6 @@ use crate::{
     link::Link,
     logs::Logs,
     managers::Managers,
-    nearness::Nearness,
     output::Output,
     running::Running,
     runtime_api::ApiLink,

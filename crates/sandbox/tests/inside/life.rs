@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
 
+use rustix::thread::{CpuSet, sched_getaffinity};
 use sandbox::{ExitStatus, LaunchError, Launcher, Stage};
 
 use crate::stage::{PYTHON, all, code, launch, outcome, run, spawner, spec};
@@ -131,9 +132,12 @@ os.write(3,f'{len(tasks)} {sets}'.ljust(99).encode())";
         };
         let free = ask();
         let core = rustix::thread::sched_getcpu();
-        assert!(sandbox.hold_to_core(Some(core)).unwrap());
+        let mut one = CpuSet::new();
+        one.set(core);
+        let all = sched_getaffinity(None).unwrap();
+        assert!(sandbox.hold_to_cores(&one).unwrap());
         assert_eq!(ask(), format!("2 [({core},)]"));
-        assert!(sandbox.hold_to_core(None).unwrap());
+        assert!(sandbox.hold_to_cores(&all).unwrap());
         assert_eq!(ask(), free, "as before");
         sandbox.kill();
         sandbox.wait().await;

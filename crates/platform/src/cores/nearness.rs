@@ -1,9 +1,10 @@
-//! Which core an environment is held to. A short call that is alone on its host is
-//! quickest where the thread that serves it runs: waking another core costs more
-//! than the call. Calls that are many, or long, have all cores.
+//! Which core a thread or an environment is held to: the serving thread to its
+//! caller's, an environment to the serving thread's. A short call that is alone on
+//! its host is quickest on one core: waking another costs more than the call. Calls
+//! that are many, or long, have all cores.
 //!
 //! ```text
-//!   anywhere ──alone, and its calls are short──▶ held to the server's core
+//!   anywhere ──alone, and its calls are short──▶ held to the other's core
 //!      ▲                                            │
 //!      └── others run, or this call takes long ◀────┘
 //! ```
@@ -13,18 +14,18 @@ use model::{Now, Span};
 /// A call up to here is short.
 const SHORT: Span = Span::micros(500);
 /// A held call that takes longer is let go.
-pub(crate) const LONG: Span = Span::millis(2);
+pub const LONG: Span = Span::millis(2);
 /// Between two moves to another core: moving costs as much as a few calls gain.
 const HOLD: Span = Span::millis(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
     To(usize),
     Anywhere,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Nearness {
+pub struct Nearness {
     core: Option<usize>,
     moved: Option<Now>,
     /// How long the last call took.
@@ -34,12 +35,13 @@ pub(crate) struct Nearness {
 }
 
 impl Nearness {
-    pub(crate) fn is_held(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         self.core.is_some()
     }
 
-    /// Before a call: `running` calls on this host with it, served from core `here`.
-    pub(crate) fn before(&mut self, now: Now, running: usize, here: usize) -> Option<Change> {
+    /// Before a call: `running` calls on this host with it; the one to be near to is on
+    /// core `here`.
+    pub fn before(&mut self, now: Now, running: usize, here: usize) -> Option<Change> {
         if running > 1 {
             return self.let_go();
         }
@@ -54,15 +56,15 @@ impl Nearness {
     }
 
     /// The call takes long, or is one of many.
-    pub(crate) fn let_go(&mut self) -> Option<Change> {
+    pub fn let_go(&mut self) -> Option<Change> {
         self.core.take().map(|_| Change::Anywhere)
     }
 
-    pub(crate) fn after(&mut self, took: Span) {
+    pub fn after(&mut self, took: Span) {
         self.last = Some(took);
     }
 
-    pub(crate) fn cannot(&mut self) {
+    pub fn cannot(&mut self) {
         self.impossible = true;
         self.core = None;
     }
