@@ -3,7 +3,7 @@
 
 use std::{
     convert::Infallible,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, PoisonError},
 };
 
 use http::{Method, Request};
@@ -102,32 +102,12 @@ where
     }
 }
 
-/// Counts a call for as long as it lives.
-struct UnderWay<'g> {
-    gate: &'g Gate,
-    /// Calls under way when this one began, itself included.
-    number: usize,
-}
-
-impl<'g> UnderWay<'g> {
-    fn new(gate: &'g Gate) -> UnderWay<'g> {
-        let number = gate.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        UnderWay { gate, number }
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.gate.calls.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Answers on the caller's core, where that is quicker.
 async fn near(gate: &Arc<Gate>, caller: Option<usize>, message: Request<Incoming>) -> Answer {
-    let under_way = UnderWay::new(gate);
+    let under_way = gate.calls.enter();
     let began = gate.clock.now();
     if let Some(core) = caller {
-        sit(gate, |seat| seat.before(began, under_way.number, core));
+        sit(gate, |seat| seat.before(began, under_way.number(), core));
     }
     let answer = answer(gate, message).await;
     gate.seat.lock().unwrap_or_else(PoisonError::into_inner).after(gate.clock.now().since(began));

@@ -31,16 +31,13 @@ mod view;
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use decide::ring::Ring;
 use model::{FrontendId, ManagerId, Region, WorkerId};
 use platform::{
-    Caller, Clock, Entropy, TaskKind, Tasks,
+    Caller, Clock, Entropy, Running, TaskKind, Tasks,
     cores::{CallerCore, Nearness},
 };
 use store::Store;
@@ -100,7 +97,7 @@ pub(crate) struct Gate {
     workers: BTreeMap<WorkerId, WorkerCaller>,
     control: ControlCaller,
     held: held::Held,
-    calls: AtomicUsize,
+    calls: Running,
     /// Which core the serving thread is held to.
     seat: Mutex<Nearness>,
 }
@@ -137,7 +134,7 @@ impl Frontend {
             workers,
             control,
             held: held::Held::default(),
-            calls: AtomicUsize::new(0),
+            calls: Running::default(),
             seat: Mutex::default(),
         });
         let rings = rings::follow(Arc::clone(&gate), store.clone());
@@ -158,7 +155,7 @@ impl Frontend {
 
     /// Calls under way here.
     pub fn calls(&self) -> usize {
-        self.gate.calls.load(Ordering::Relaxed)
+        self.gate.calls.calls()
     }
 
     /// Serves a listener until the process is asked to stop.

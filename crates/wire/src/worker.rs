@@ -10,8 +10,6 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use model::Capacity as Offer;
-
 /// To the worker, with an answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum WorkerCall {

@@ -18,7 +18,6 @@ mod logs;
 mod managers;
 mod output;
 mod room;
-mod running;
 mod runtime_api;
 mod runtime_files;
 mod spec;
@@ -33,14 +32,14 @@ use std::{
     sync::Arc,
 };
 
-use model::{ManagerId, Region, WorkerId};
+use model::{Capacity, ManagerId, Region, WorkerId};
 use objects::ReadOnly;
-use platform::{Caller, Clock, Entropy, Inbox, TaskKind, Tasks};
+use platform::{Caller, Clock, Entropy, Inbox, Running, TaskKind, Tasks};
 use sandbox::Launcher;
 use tokio::sync::OnceCell;
 use wire::{
     manager::{ManagerAnswer, ManagerCall, ManagerNote},
-    worker::{Offer, WorkerAnswer, WorkerCall, WorkerNote},
+    worker::{WorkerAnswer, WorkerCall, WorkerNote},
 };
 
 pub use interpreters::{Interpreters, Missing};
@@ -56,7 +55,7 @@ pub struct Settings {
     /// Caches, runtime clients and logs live below.
     pub data: PathBuf,
     pub missing_runtimes: Missing,
-    pub offer: Offer,
+    pub capacity: Capacity,
 }
 
 #[derive(Debug)]
@@ -77,7 +76,7 @@ pub fn scratch_directory(data: &Path) -> PathBuf {
 /// A started worker, as its process sees it.
 #[derive(Clone, Debug)]
 pub struct Worker {
-    running: Arc<running::Running>,
+    running: Arc<Running>,
 }
 
 impl Worker {
@@ -125,7 +124,7 @@ fn start_with(
     });
     let owner = worker::Owner::run(
         settings.worker,
-        room::Room::new(settings.offer),
+        room::Room::new(settings.capacity),
         Arc::clone(&host),
         inbox,
     );

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use model::{Class, EnvId, FunctionConfig, ManagerId, Region, Span};
-use platform::{Clock, Entropy, TaskKind, Tasks, cores::Nearness};
+use platform::{Clock, Entropy, Running, Tasks, cores::Nearness};
 use sandbox::{Launcher, Scratch};
 use tokio::sync::OnceCell;
 use wire::{
@@ -23,7 +23,6 @@ use crate::{
     logs::Logs,
     managers::Managers,
     output::Output,
-    running::Running,
     runtime_api::ApiLink,
     runtime_files,
     spec::{self, Places},
@@ -55,13 +54,9 @@ impl Host {
     }
 
     /// The same for owners that must not wait.
-    pub(crate) fn tell(self: &Arc<Self>, manager: ManagerId, note: ManagerNote) {
-        let Some(caller) = self.managers.get(manager) else { return };
-        if let Err(note) = caller.try_note(note) {
-            let host = Arc::clone(self);
-            self.tasks.spawn(TaskKind::Background, "note to a manager", async move {
-                host.note(manager, note).await;
-            });
+    pub(crate) fn tell(&self, manager: ManagerId, note: ManagerNote) {
+        if let Some(caller) = self.managers.get(manager) {
+            caller.leave_note(&self.tasks, note);
         }
     }
 

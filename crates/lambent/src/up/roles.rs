@@ -174,7 +174,7 @@ fn worker_settings(id: WorkerId, settings: &Checked, region: &Region) -> worker:
             Runtimes::Nearest => worker::Missing::Nearest,
             Runtimes::Strict => worker::Missing::Strict,
         },
-        offer: capacity(settings),
+        capacity: capacity(settings),
     }
 }
 

@@ -188,7 +188,7 @@ impl Here<'_> {
             region: region(),
             data: self.land.disk.of(self.member),
             missing_runtimes: worker::Missing::Nearest,
-            offer: Capacity { memory_mb, slots: 1_000, architecture },
+            capacity: Capacity { memory_mb, slots: 1_000, architecture },
         };
         let ground = worker::Ground {
             clock: self.clock.clone(),
