@@ -4,11 +4,11 @@
 use aws_api::{ApiError, Exception};
 use decide::ring::{Version, publish::Facts};
 use http::Method;
-use model::{Attrs, FleetId, ManagerId, RingRecord};
+use model::{Attrs, FleetId, ManagerId, Profile, RingRecord};
 use serde::{Deserialize, Serialize};
 use wire::control::ControlAnswer;
 
-use crate::{answer, failure::Failure, rings::PublishError, role::Control};
+use crate::{answer, busiest, failure::Failure, rings::PublishError, role::Control};
 
 /// Parts in which a ring is shown.
 const PARTS: u64 = 96;
@@ -40,8 +40,14 @@ pub(crate) fn of(method: &Method, path: &str) -> Option<Admin> {
 #[serde(deny_unknown_fields)]
 struct Deployment {
     members: Option<Vec<u64>>,
-    idle_ttl_s: Option<u32>,
+    /// Managers of one key.
+    spread: Option<u16>,
+    /// Calls of one key at one of its managers.
     per_mgr_cap: Option<u32>,
+    idle_ttl_s: Option<u32>,
+    /// What no environment changes to: those of another number are not handed over.
+    sandbox_profile: Option<u16>,
+    worker_class: Option<u16>,
     /// Of the keys, in ten-thousandths; without it the first step of a bake.
     key_share: Option<u16>,
 }
@@ -91,23 +97,37 @@ fn read(body: &[u8]) -> Result<Deployment, ApiError> {
     })
 }
 
-/// How many calls a key has in flight, nobody tells control: a version is refused for
-/// them only by who knows (A4.5).
 async fn deploy(control: &Control, wanted: Deployment) -> Result<(), PublishError> {
-    let Deployment { members, idle_ttl_s, per_mgr_cap, key_share } = wanted;
     let rings = control.publisher.rings().await?;
     let newest = rings.newest().ok_or(PublishError::NoRing)?.record();
-    let members = members.map(|members| members.into_iter().map(ManagerId).collect());
+    let attrs = wanted.attrs(newest.attrs);
+    let members = wanted.members.map(|members| members.into_iter().map(ManagerId).collect());
     let members: Vec<ManagerId> = members.unwrap_or_else(|| newest.members.clone());
-    let attrs = Attrs {
-        idle_ttl_s: idle_ttl_s.unwrap_or(newest.attrs.idle_ttl_s),
-        per_mgr_cap: per_mgr_cap.unwrap_or(newest.attrs.per_mgr_cap),
-        ..newest.attrs
-    };
     let same_fleet = members == newest.members;
     let fleet = if same_fleet { newest.fleet } else { FleetId(newest.v.0 + 1) };
-    let facts = Facts { managers: &control.managers, in_flight_max: 0 };
-    control.publisher.deploy(fleet, members, attrs, key_share, facts).await.map(drop)
+    let managers: Vec<ManagerId> = control.managers.keys().copied().collect();
+    let in_flight_max = match attrs.per_mgr_cap {
+        u32::MAX => 0,
+        _ => busiest::in_flight_max(&control.clock, &control.managers).await,
+    };
+    let facts = Facts { managers: &managers, in_flight_max };
+    control.publisher.deploy(fleet, members, attrs, wanted.key_share, facts).await.map(drop)
+}
+
+impl Deployment {
+    fn attrs(&self, newest: Attrs) -> Attrs {
+        let Attrs { spread, per_mgr_cap, idle_ttl_s, profile } = newest;
+        let Profile { sandbox, worker_class } = profile;
+        Attrs {
+            spread: self.spread.unwrap_or(spread),
+            per_mgr_cap: self.per_mgr_cap.unwrap_or(per_mgr_cap),
+            idle_ttl_s: self.idle_ttl_s.unwrap_or(idle_ttl_s),
+            profile: Profile {
+                sandbox: self.sandbox_profile.unwrap_or(sandbox),
+                worker_class: self.worker_class.unwrap_or(worker_class),
+            },
+        }
+    }
 }
 
 fn shown(version: &Version) -> ShownVersion {

@@ -12,6 +12,7 @@ mod absent;
 mod admin;
 mod affinity;
 mod answer;
+mod busiest;
 mod catalogue;
 mod code;
 mod create_function;

@@ -21,6 +21,8 @@ pub(crate) const VERSIONS_MAX: usize = 1_000;
 pub(crate) const PROVISIONED_CONFIGS_MAX: usize = 16;
 /// Between two questions to a manager about its targets: the push of a second.
 pub(crate) const TARGETS_PERIOD: Span = Span::secs(1);
+/// For all managers to say which keys are busiest; those that do not are not waited for.
+pub(crate) const BUSIEST_TIMEOUT: Span = Span::secs(2);
 /// Messages waiting at the provisioning controller; a full queue makes those wait who
 /// ask managers.
 pub(crate) const PROVISIONING_QUEUE_MAX: usize = 1_024;

@@ -1,7 +1,7 @@
 //! The role's task: takes calls from its inbox, each into a task of its own, at most
 //! `CALLS_MAX` at once.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aws_api::{ApiError, Exception};
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use crate::{
     dispatch,
     limits::{BODY_TIMEOUT, CALLS_MAX},
     link::Links,
+    provisioning::ManagerCaller,
     rings::Publisher,
     sweep,
 };
@@ -31,15 +32,15 @@ pub struct Settings {
     pub region: Region,
     /// The only one that functions can be made for.
     pub architecture: Architecture,
-    /// Managers that exist: of others no ring can be made.
-    pub managers: Vec<ManagerId>,
+    /// Managers that exist, and how they are asked: of others no ring can be made.
+    pub managers: BTreeMap<ManagerId, ManagerCaller>,
 }
 
 pub(crate) struct Control {
     pub(crate) architecture: Architecture,
     pub(crate) catalogue: Catalogue,
     pub(crate) publisher: Publisher,
-    pub(crate) managers: Vec<ManagerId>,
+    pub(crate) managers: BTreeMap<ManagerId, ManagerCaller>,
     pub(crate) code: CodeStore,
     pub(crate) links: Links,
     pub(crate) clock: Clock,

@@ -102,6 +102,7 @@ async fn play(fake: FakeArc, mut inbox: ManagerInbox) {
                 | ManagerCall::Enter(..)
                 | ManagerCall::InFlight { .. }
                 | ManagerCall::Borrow(..)
+                | ManagerCall::Busiest
                 | ManagerCall::Inspect => panic!("not the controller's"),
             },
             Mail::Note(ManagerNote::SetTarget(order)) => {

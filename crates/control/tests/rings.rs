@@ -101,6 +101,36 @@ async fn a4_5_what_does_not_fit_is_not_published() {
     assert_eq!((record.v.0, record.state), (3, RingState::Baking));
 }
 
+/// One key has 21 calls at two managers, another 20 at one.
+#[tokio::test]
+async fn a4_5_a_deployment_that_cannot_carry_what_managers_have_in_flight_is_refused() {
+    let (stage, publisher) = baking().await;
+    for (manager, key, calls) in [(1, 7, 9), (4, 7, 12), (2, 8, 20)] {
+        stage.busy.set(manager, key, calls);
+    }
+    let asked = |spread: u16, cap: u32| json!({"members": [1, 2, 3, 4], "spread": spread, "per_mgr_cap": cap, "key_share": 10_000});
+    let text = stage.post(RINGS, asked(2, 10)).await.refused(409, "ResourceConflictException");
+    assert!(text.contains("take 20 calls of one key, and one has 21 in flight now"), "{text}");
+    assert_eq!(publisher.rings().await.unwrap().versions().len(), 2, "nothing was written");
+    let shown = stage.post(RINGS, asked(3, 7)).await.expect(200);
+    assert_eq!(shown["versions"][0]["attrs"]["spread"], 3);
+    // A setting that is left out stays, and goes on to hold.
+    let text =
+        stage.post(RINGS, json!({"spread": 2})).await.refused(409, "ResourceConflictException");
+    assert!(text.contains("take 14 calls"), "{text}");
+}
+
+#[tokio::test]
+async fn a4_4_a_deployment_names_its_profile() {
+    let (stage, _) = baking().await;
+    let asked = json!({"sandbox_profile": 3, "worker_class": 1});
+    let shown = stage.post(RINGS, asked).await.expect(200);
+    let profile = json!({"sandbox": 3, "worker_class": 1});
+    assert_eq!(shown["versions"][0]["attrs"]["profile"], profile);
+    let shown = stage.post(RINGS, json!({"idle_ttl_s": 20})).await.expect(200);
+    assert_eq!(shown["versions"][0]["attrs"]["profile"], profile);
+}
+
 #[tokio::test]
 async fn no_more_versions_are_kept_than_are_known() {
     let (stage, publisher) = baking().await;

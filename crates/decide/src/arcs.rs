@@ -96,9 +96,21 @@ pub struct Bounds {
     /// The client's concurrency: account or function, from the counter.
     pub limit_max: u32,
     pub managers: usize,
+    /// Managers of one key at least, by the ring version that decides (A4).
+    pub spread: u16,
 }
 
 impl Bounds {
+    /// Of a ring version that leaves the spread of keys to their clients' sets.
+    pub const fn of(limit_max: u32, managers: usize) -> Bounds {
+        Bounds { limit_max, managers, spread: 1 }
+    }
+
+    /// Managers of a key whose client's set has this size.
+    pub fn width(self, size: u16) -> u16 {
+        size.max(to_size(usize::from(self.spread), self.managers))
+    }
+
     /// Calls of the client at one manager. On a small installation more, so that a
     /// ring of few can still reach the maximum.
     pub fn cap(self) -> u32 {
@@ -176,11 +188,11 @@ impl ClientSet {
         writer: FrontendId,
         bounds: Bounds,
     ) -> Growth {
-        let size = self.register.size;
+        let size = bounds.width(self.register.size);
         if seen < self.register.epoch {
             return Growth::AlreadyGrown(size);
         }
-        let wider = (size + (size / 4).max(1)).min(bounds.size_max());
+        let wider = size.saturating_add((size / 4).max(1)).min(bounds.size_max());
         if wider <= size {
             return Growth::AtLimit;
         }
@@ -204,7 +216,11 @@ impl ClientSet {
             || now.since(self.last_shrink) < SHRINK_PERIOD;
         let calls: u64 = in_flight.iter().map(|n| u64::from(*n)).sum();
         let capacity = u64::from(size) * u64::from(bounds.cap());
-        if size <= 1 || !known || held || calls * 100 >= capacity * SHRINK_BELOW_PERCENT {
+        if size <= bounds.width(1)
+            || !known
+            || held
+            || calls * 100 >= capacity * SHRINK_BELOW_PERCENT
+        {
             return false;
         }
         self.register = Register { epoch: self.register.epoch.next(), writer, size: size - 1 };
@@ -229,7 +245,7 @@ mod tests {
     }
 
     fn bounds(limit_max: u32) -> Bounds {
-        Bounds { limit_max, managers: 100 }
+        Bounds::of(limit_max, 100)
     }
 
     #[test]
@@ -278,9 +294,22 @@ mod tests {
 
     #[test]
     fn a_ring_of_one_reaches_the_maximum() {
-        let small = Bounds { limit_max: 1_000, managers: 1 };
+        let small = Bounds::of(1_000, 1);
         assert_eq!(small.cap(), 1_000);
         assert_eq!(set().throttled(Now(0), Epoch(0), FRONTEND, small), Growth::AtLimit);
+    }
+
+    #[test]
+    fn a4_1_a_spread_is_the_least_width_and_growth_goes_on_from_there() {
+        let mut set = set();
+        let spread = Bounds { spread: 4, ..bounds(1_000) };
+        assert_eq!([spread.width(1), spread.width(4), spread.width(9)], [4, 4, 9]);
+        assert_eq!(Bounds { spread: 200, ..bounds(1_000) }.width(1), 100, "as many as there are");
+        let grown = set.throttled(Now(0), Epoch(0), FRONTEND, spread);
+        assert_eq!((grown, set.arc().size), (Growth::Grew(5), 5));
+        let late = Now(0) + Span::secs(1_000);
+        assert!(set.shrink(late, &[0; 5], FRONTEND, spread));
+        assert!(!set.shrink(late + SHRINK_PERIOD, &[0; 4], FRONTEND, spread));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod tenants;
 mod turns;
 mod waiting;
 
-use alloc::collections::VecDeque;
+use alloc::{collections::VecDeque, vec::Vec};
 
 use model::{
     AccountId, Attrs, Class, FunctionName, KeyHash, Load, Now, PoolKey, Reason, Span,
@@ -53,6 +53,9 @@ use waiting::{Waiter, Waiting};
 
 /// A start that was not answered by then is taken as failed: longer than any init.
 const START_TTL: Span = Span::secs(limits::TIMEOUT_SECS_MAX as u64 + 60);
+
+/// Keys named as the busiest of a book; those behind them are left out.
+const BUSIEST_MAX: usize = 1_024;
 
 /// Settings of one book.
 #[derive(Clone, Copy, Debug)]
@@ -217,6 +220,17 @@ impl Book {
 
     pub fn load(&self, key: KeyHash) -> Load {
         self.pools.get(key).map(pools::Pool::load).unwrap_or_default()
+    }
+
+    /// The keys with the most calls, running or waiting, the busiest first; of all keys
+    /// that have any, where those are not too many (A4.5).
+    pub fn busiest(&self) -> Vec<(KeyHash, u32)> {
+        let calls = |load: Load| load.busy.saturating_add(load.waiting);
+        let pools = self.pools.iter().map(|(hash, pool)| (hash, calls(pool.load())));
+        let mut busy: Vec<(KeyHash, u32)> = pools.filter(|(_, calls)| *calls > 0).collect();
+        busy.sort_by_key(|(hash, calls)| (core::cmp::Reverse(*calls), *hash));
+        busy.truncate(BUSIEST_MAX);
+        busy
     }
 
     /// Every pool with its load, in the order of their hashes.

@@ -150,6 +150,14 @@ pub struct Route {
     pub bounds: Bounds,
 }
 
+impl Route {
+    /// The client's arc: as wide as its set, and not narrower than keys are spread.
+    fn arc(&self, now: Now, steering: &mut Steering) -> RingArc {
+        let RingArc { start, size } = steering.set(now, self.start).arc();
+        RingArc { start, size: self.bounds.width(size) }
+    }
+}
+
 /// Which of the two pools a question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {
@@ -203,7 +211,7 @@ impl Search {
                 (Set::Provisioned, probe.existing_only())
             }
             None => {
-                let arc = steering.set(now, route.start).arc();
+                let arc = route.arc(now, steering);
                 (Set::OnDemand, steering.probe(now, route.key, arc, ring, &tried))
             }
         };
@@ -281,7 +289,7 @@ impl Search {
     }
 
     fn spill(&mut self, now: Now, ring: &Ring, steering: &mut Steering) {
-        let arc = steering.set(now, self.route.start).arc();
+        let arc = self.route.arc(now, steering);
         self.set = Set::OnDemand;
         self.throttles = 0;
         self.probe = steering.probe(now, self.route.key, arc, ring, &self.tried);
@@ -323,7 +331,7 @@ impl Search {
     /// The member that joined the set last, where it was not asked: the others fill
     /// before it does, so that only its throttle shows that the set is full.
     fn untried_newest(&self, now: Now, ring: &Ring, steering: &mut Steering) -> Option<ManagerId> {
-        let arc = steering.set(now, self.route.start).arc();
+        let arc = self.route.arc(now, steering);
         steering.list(arc, ring);
         let newest = steering.members.last().copied()?;
         (self.throttles > 0 && !self.tried.as_slice().contains(&newest)).then_some(newest)
@@ -393,7 +401,7 @@ mod tests {
     }
 
     fn route(limit_max: u32, managers: usize) -> Route {
-        let bounds = Bounds { limit_max, managers };
+        let bounds = Bounds::of(limit_max, managers);
         Route { key: KEY, start: 7, provisioned: None, bounds }
     }
 
@@ -416,6 +424,34 @@ mod tests {
         }
         assert!((150..250).contains(&moved), "{moved} of 1,000 clients of one in five");
         assert_eq!(home(1, &[]), None);
+    }
+
+    #[test]
+    fn a4_1_calls_of_a_client_meet_as_many_managers_as_the_version_spreads_keys() {
+        let mut frontend = Frontend::new(20);
+        let spread = |spread| {
+            let bounds = Bounds { spread, ..Bounds::of(1_000, 20) };
+            Route { bounds, ..route(1_000, 20) }
+        };
+        let mut met = |route: Route| {
+            let mut met = alloc::collections::BTreeSet::new();
+            for _ in 0..200 {
+                frontend.steering.hints = Hints::default();
+                let (asked, _) = frontend.play(route, |_, _, _| GRANTED);
+                met.extend(asked.iter().map(|(manager, ..)| *manager));
+            }
+            met
+        };
+        let (one, two, four) = (met(spread(1)), met(spread(2)), met(spread(4)));
+        assert_eq!([one.len(), two.len(), four.len()], [1, 2, 4]);
+        assert!(one.is_subset(&two) && two.is_subset(&four));
+        // Four of them throttle: the set grows to five, whoever is asked first.
+        let (asked, refused) = frontend.play(spread(4), |manager, _, _| {
+            if four.contains(&manager) { Answer::Throttled } else { GRANTED }
+        });
+        let served = asked.last().map(|(manager, ..)| *manager);
+        assert!(refused.is_none() && served.is_some_and(|manager| !four.contains(&manager)));
+        assert_eq!(frontend.steering.size(7), 5);
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn routing_and_probing_allocate_nothing_after_the_first_answers() {
     let members: Vec<ManagerId> = (0..1_000).map(ManagerId).collect();
     let ring = Ring::new(RingVersion(1), &members);
     let (mut steering, mut dice) = (Steering::new(FrontendId(1)), Dice::new(1));
-    let bounds = Bounds { limit_max: 1_000, managers: ring.len() };
+    let bounds = Bounds::of(1_000, ring.len());
     let mut round = |steering: &mut Steering| {
         for n in 0..200_u128 {
             let start = arcs::start_of_account(account()) ^ (n as u64) << 56;

@@ -96,6 +96,13 @@ pub(crate) async fn acquire(
         };
         let asked = Asked { manager, set, at };
         let question = question(gate, wanted, &pool, &mut path, &asked, mode);
+        tracing::debug!(
+            request = %wanted.request,
+            function = wanted.callable.config.name.as_str(),
+            manager = manager.0,
+            ring_v = question.by.0,
+            "an environment is asked for"
+        );
         let (held, acquired) = match slot.take() {
             Some(held) => (held, None),
             None => match enter(gate, wanted, Some((manager, &question))).await? {
@@ -195,6 +202,7 @@ async fn enter(
         ManagerAnswer::Acquired(_)
         | ManagerAnswer::Lent(_)
         | ManagerAnswer::InFlight(_)
+        | ManagerAnswer::Busiest(_)
         | ManagerAnswer::Inspection(_)
         | ManagerAnswer::Targets(_) => {
             return Err(Refusal::internal("the counter answered something else"));
@@ -309,6 +317,7 @@ fn return_all(gate: &Arc<Gate>, manager: ManagerId, answer: ManagerAnswer) {
         ManagerAnswer::Denied(_)
         | ManagerAnswer::Lent(_)
         | ManagerAnswer::InFlight(_)
+        | ManagerAnswer::Busiest(_)
         | ManagerAnswer::Inspection(_)
         | ManagerAnswer::Targets(_) => (None, None),
     };

@@ -137,8 +137,10 @@ impl Router {
     fn bounds(&self, memory: &Memory, account: AccountId) -> Bounds {
         let limit_max = memory.limits.get(&account).copied();
         let limit_max = limit_max.unwrap_or(limits::ACCOUNT_CONCURRENCY_DEFAULT);
-        let managers = newest_active(&memory.rings).map_or(0, |version| version.ring().len());
-        Bounds { limit_max, managers }
+        let version = newest_active(&memory.rings);
+        let managers = version.map_or(0, |version| version.ring().len());
+        let spread = version.map_or(1, |version| version.attrs().spread);
+        Bounds { spread, ..Bounds::of(limit_max, managers) }
     }
 
     /// Takes a published record; the first one ends what is only configured.
@@ -191,7 +193,8 @@ impl Router {
             None => (client, ring.len()),
         };
         let in_version = in_version.filter(|_| affinity.is_none());
-        let bounds = Bounds { managers, ..self.bounds(&memory, config.account) };
+        let spread = version.attrs().spread;
+        let bounds = Bounds { managers, spread, ..self.bounds(&memory, config.account) };
         let set = callable.provisioned.as_ref().map(|(_, hash)| *hash).zip(in_version);
         let known = set.and_then(|(hash, calls)| Some((hash, calls, memory.sets.get(&hash)?)));
         let on_demand = RingArc { start: client, size: 1 };

@@ -184,6 +184,7 @@ impl Owner {
             ManagerCall::InFlight { account } => {
                 reply.send(ManagerAnswer::InFlight(self.book.client_calls(account)));
             }
+            ManagerCall::Busiest => reply.send(ManagerAnswer::Busiest(self.book.busiest())),
             ManagerCall::Inspect => reply.send(ManagerAnswer::Inspection(self.inspect())),
             ManagerCall::Targets => reply.send(ManagerAnswer::Targets(self.targets.take())),
         }

@@ -306,7 +306,7 @@ impl<'a> Region<'a> {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds { limit_max: self.config.concurrency, managers: self.config.managers }
+        Bounds::of(self.config.concurrency, self.config.managers)
     }
 
     /// The key of a function, made when it is first called.

@@ -286,7 +286,7 @@ impl<'a> World<'a> {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds { limit_max: self.config.concurrency, managers: self.config.managers }
+        Bounds::of(self.config.concurrency, self.config.managers)
     }
 
     fn end_call(&mut self, call: usize, end: End) {

@@ -26,6 +26,9 @@ pub enum ManagerCall {
     InFlight {
         account: AccountId,
     },
+    /// The keys with the most calls in flight at this manager, for those who publish
+    /// ring versions (A4).
+    Busiest,
     /// What the counter and the book hold now, for operators and tests.
     Inspect,
     /// From the provisioning controller: what changed about its targets since it
@@ -43,6 +46,8 @@ pub enum ManagerAnswer {
     /// Absent where a later question of the frontend was answered before.
     Lent(Option<Lent>),
     InFlight(u32),
+    /// With their calls, running or waiting; the busiest first, a bounded number.
+    Busiest(Vec<(KeyHash, u32)>),
     Inspection(Inspection),
     Targets(TargetsHeld),
 }

@@ -108,7 +108,7 @@ impl Region {
     fn search(&mut self, now: Now, hash: KeyHash, key: &PoolKey) {
         let start = arcs::start_of_account(key.account);
         let managers = self.ring.len();
-        let bounds = Bounds { limit_max: 1_000, managers };
+        let bounds = Bounds::of(1_000, managers);
         let route = Route { key: hash, start, provisioned: None, bounds };
         let mut search = Search::begin(now, route, &self.ring, &mut self.steering);
         let next = search.next(now, &self.ring, &mut self.steering, &mut self.dice);

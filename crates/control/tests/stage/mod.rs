@@ -2,16 +2,23 @@
 //! vanishes, a store in memory. Calls are made as the frontend makes them.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::io::Write as _;
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    sync::{Arc, Mutex},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use control::Settings;
-use model::{AccountId, ManagerId, Region, RequestId, function::Architecture};
+use control::{ManagerCaller, Settings};
+use model::{AccountId, KeyHash, ManagerId, Region, RequestId, function::Architecture};
 use objects::Objects;
-use platform::{Body, Clock, Entropy, Tasks, tasks::Stop, transport};
+use platform::{Body, Clock, Entropy, Mail, TaskKind, Tasks, tasks::Stop, transport};
 use serde_json::{Value, json};
 use store::Store;
-use wire::control::{ControlAnswer, ControlCall};
+use wire::{
+    control::{ControlAnswer, ControlCall},
+    manager::{ManagerAnswer, ManagerCall},
+};
 
 pub(crate) const NOW_MS: u64 = 1_795_262_400_000;
 pub(crate) const ACCOUNT: &str = "123456789012";
@@ -22,9 +29,36 @@ pub(crate) struct Stage {
     pub(crate) store: Store,
     pub(crate) objects: Objects,
     pub(crate) tasks: Tasks,
+    pub(crate) busy: Busy,
     caller: transport::Caller<ControlCall, ControlAnswer, ()>,
     entropy: Entropy,
     _directory: tempfile::TempDir,
+}
+
+/// What managers 1 to 4 say that their keys have in flight.
+#[derive(Clone, Default)]
+pub(crate) struct Busy(Arc<Mutex<BTreeMap<u64, Keys>>>);
+
+type Keys = Vec<(KeyHash, u32)>;
+
+impl Busy {
+    pub(crate) fn set(&self, manager: u64, key: u128, calls: u32) {
+        self.0.lock().unwrap().entry(manager).or_default().push((KeyHash(key), calls));
+    }
+
+    fn manager(&self, id: u64, tasks: &Tasks) -> ManagerCaller {
+        let (caller, mut inbox) = transport::in_process("manager");
+        let busy = self.clone();
+        tasks.spawn(TaskKind::Background, "fake manager", async move {
+            while let Some(mail) = inbox.next().await {
+                let Mail::Call(call) = mail else { panic!("control tells managers nothing") };
+                assert!(matches!(call.message, ManagerCall::Busiest));
+                let keys = busy.0.lock().unwrap().get(&id).cloned().unwrap_or_default();
+                call.reply.send(ManagerAnswer::Busiest(keys));
+            }
+        });
+        caller
+    }
 }
 
 #[derive(Debug)]
@@ -58,10 +92,11 @@ impl Stage {
     fn over(store: Store, objects: Objects, directory: tempfile::TempDir, seed: u64) -> Stage {
         let (caller, inbox) = transport::in_process("control");
         let tasks = Tasks::default();
+        let busy = Busy::default();
         let settings = Settings {
             region: Region::parse("us-east-1").unwrap(),
             architecture: Architecture::X86_64,
-            managers: (1..=4).map(ManagerId).collect(),
+            managers: (1..=4).map(|id| (ManagerId(id), busy.manager(id, &tasks))).collect(),
         };
         let clock = Clock::simulated(NOW_MS);
         let entropy = Entropy::seeded(seed);
@@ -75,7 +110,7 @@ impl Stage {
             inbox,
         );
         let entropy = Entropy::seeded(seed + 100);
-        Stage { store, objects, tasks, caller, entropy, _directory: directory }
+        Stage { store, objects, tasks, busy, caller, entropy, _directory: directory }
     }
 
     pub(crate) async fn call(&self, method: &str, target: &str, body: Value) -> Answer {

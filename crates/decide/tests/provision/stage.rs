@@ -339,7 +339,7 @@ impl Stage {
             key: on_demand.hash(),
             start,
             provisioned: plan.provisioned.map(|arc| (hash, arc)),
-            bounds: Bounds { limit_max: 1_000, managers: self.ring.len() },
+            bounds: Bounds::of(1_000, self.ring.len()),
         };
         let (now, ring) = (self.now, Arc::clone(&self.ring));
         let client_cap = route.bounds.cap();

@@ -20,6 +20,7 @@ use crate::{
 #[command(after_help = "Examples:\n  lambent admin rings\n  lambent admin rings --json\n  \
                         lambent admin rings --svg ring.svg\n  \
                         lambent admin rings deploy --managers 4,5,6\n  \
+                        lambent admin rings deploy --spread 4 --cap 100\n  \
                         lambent admin rings step")]
 pub(crate) struct Rings {
     /// What to do; without it the versions are shown as they are.
@@ -32,6 +33,18 @@ pub(crate) struct Rings {
     /// first step of a bake.
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u16).range(1..=100))]
     share: Option<u16>,
+    /// deploy: over how many managers the calls of a function are spread at least.
+    #[arg(long, value_name = "MANAGERS", value_parser = clap::value_parser!(u16).range(1..))]
+    spread: Option<u16>,
+    /// deploy: calls of one function that one manager may have in flight.
+    #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u32).range(1..))]
+    cap: Option<u32>,
+    /// deploy: a number of your own; environments of another profile are not taken over.
+    #[arg(long, value_name = "NUMBER")]
+    profile: Option<u16>,
+    /// deploy: likewise, for a class of workers.
+    #[arg(long, value_name = "NUMBER")]
+    worker_class: Option<u16>,
     /// deploy: after how many seconds without a call an environment is let go.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     idle: Option<u32>,
@@ -125,18 +138,27 @@ impl Rings {
     }
 
     fn deployment(&self) -> anyhow::Result<Option<Value>> {
-        let nothing = self.managers.is_none() && self.share.is_none() && self.idle.is_none();
+        let same = self.managers.is_none()
+            && self.spread.is_none()
+            && self.cap.is_none()
+            && self.profile.is_none()
+            && self.worker_class.is_none()
+            && self.idle.is_none();
         match self.change {
-            Some(Change::Deploy) if self.managers.is_none() && self.idle.is_none() => {
-                let todo = "name --managers or --idle: a version has to differ in something";
+            Some(Change::Deploy) if same => {
+                let todo = "name --managers or a setting: a version has to differ in something";
                 Err(Failure::usage("nothing is to be deployed", todo).into())
             }
             Some(Change::Deploy) => Ok(Some(json!({
                 "members": self.managers,
+                "spread": self.spread,
+                "per_mgr_cap": self.cap,
                 "idle_ttl_s": self.idle,
+                "sandbox_profile": self.profile,
+                "worker_class": self.worker_class,
                 "key_share": self.share.map(|percent| percent * 100),
             }))),
-            None | Some(Change::Step | Change::Back) if nothing => Ok(None),
+            None | Some(Change::Step | Change::Back) if same && self.share.is_none() => Ok(None),
             None | Some(Change::Step | Change::Back) => {
                 let todo = "use `lambent admin rings deploy`";
                 Err(Failure::usage("only a deployment has managers and settings", todo).into())

@@ -98,7 +98,7 @@ pub(super) async fn start(
         let published = publisher.first(managers, Attrs::default()).await;
         published.context("publishing the first ring")?;
         control::start(
-            control_settings(settings, region),
+            control_settings(region, links),
             ground.clock.clone(),
             ground.entropy.clone(),
             &ground.tasks,
@@ -178,8 +178,8 @@ fn worker_settings(id: WorkerId, settings: &Checked, region: &Region) -> worker:
     }
 }
 
-fn control_settings(settings: &Checked, region: &Region) -> control::Settings {
-    let managers = settings.members.managers().collect();
+fn control_settings(region: &Region, links: &Links<'_>) -> control::Settings {
+    let managers = links.managers(Role::Control);
     control::Settings { region: region.clone(), architecture: ARCHITECTURE, managers }
 }
 

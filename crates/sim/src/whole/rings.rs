@@ -1,8 +1,11 @@
 //! Ring versions of a world, as `control` would publish them, and which manager has
 //! what: keys move from some managers to others.
 
-use model::{Attrs, FleetId, Hosted, ManagerId, RingRecord, RingState, RingVersion, WorkerId};
+use model::{
+    Attrs, FleetId, Hosted, KeyHash, ManagerId, RingRecord, RingState, RingVersion, WorkerId,
+};
 use store::{Transaction, schema};
+use wire::manager::{ManagerAnswer, ManagerCall};
 
 use super::World;
 
@@ -12,21 +15,39 @@ impl World {
         self.publish_as(RingState::Active, v, members, prev).await;
     }
 
-    #[expect(clippy::expect_used, reason = "a world whose store fails has no history")]
     pub async fn publish_as(&self, state: RingState, v: u64, members: &[u64], prev: Option<u64>) {
-        let record = RingRecord {
+        self.publish_record(RingRecord { state, ..World::ring_record(v, members, prev) }).await;
+    }
+
+    #[expect(clippy::expect_used, reason = "a world whose store fails has no history")]
+    pub async fn publish_record(&self, record: RingRecord) {
+        let publish = Transaction::new().put(&schema::ring(record.v), &record);
+        let publish = publish.expect("a ring version can be written");
+        self.land.store.transact(publish).await.expect("the store in memory takes it");
+        self.settle().await;
+    }
+
+    /// A version that serves every key, with the settings that are in force by default.
+    pub fn ring_record(v: u64, members: &[u64], prev: Option<u64>) -> RingRecord {
+        RingRecord {
             v: RingVersion(v),
             fleet: FleetId(v),
             members: members.iter().copied().map(ManagerId).collect(),
             attrs: Attrs::default(),
             prev: prev.map(RingVersion),
             key_share: model::ring::KEY_SHARE_WHOLE,
-            state,
-        };
-        let publish = Transaction::new().put(&schema::ring(record.v), &record);
-        let publish = publish.expect("a ring version can be written");
-        self.land.store.transact(publish).await.expect("the store in memory takes it");
-        self.settle().await;
+            state: RingState::Active,
+        }
+    }
+
+    /// What one manager says to those who publish ring versions: calls in flight of its
+    /// keys.
+    pub async fn busiest_at(&self, manager: u64) -> Vec<(KeyHash, u32)> {
+        let Some(caller) = self.managers.get(&ManagerId(manager)) else { return Vec::new() };
+        match caller.call(ManagerCall::Busiest).await {
+            Ok(ManagerAnswer::Busiest(keys)) => keys,
+            Ok(_) | Err(_) => Vec::new(),
+        }
     }
 
     /// Environments in the book of one manager.

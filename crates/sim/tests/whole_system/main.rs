@@ -6,6 +6,7 @@ mod allowance;
 mod apart;
 mod fleet;
 mod rings;
+mod settings;
 mod tenants;
 
 use std::{
