@@ -93,7 +93,7 @@ impl World<'_> {
     }
 
     fn frontend_dies(&mut self, at: usize) {
-        self.frontends[at] = self.frontends[at].reborn(self.now);
+        self.frontends[at] = self.frontends[at].reborn();
         let life = self.frontends[at].life;
         let arrived = |state: &CallState| state.concurrency.is_some() && state.end.is_none();
         for call in 0..self.calls.len() {

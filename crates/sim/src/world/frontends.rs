@@ -1,11 +1,11 @@
-//! Frontends: a call from admission through routing and probing to its end. They
-//! hold hints, sets and nothing durable.
+//! Frontends: a call from admission through its search to its end. They hold what
+//! steers searches and nothing durable.
 
 use decide::{
     admit::Ask,
-    arcs::{self, ClientSet, Growth},
+    arcs,
     book::{Acquire, Input, Mode, Outcome as LeaseOutcome, Reply, Routed, Ticket},
-    probe::{Answer, Budget, Hints, Probe, Step},
+    search::{Answer, Next, Route, Search, Set, Steering},
 };
 use model::{FrontendId, ManagerId, VersionId, reason::ReasonKind};
 
@@ -20,24 +20,22 @@ pub(super) struct Frontend {
     pub(super) id: FrontendId,
     pub(super) life: u64,
     fleet: u64,
-    hints: Hints,
-    set: ClientSet,
+    steering: Steering,
 }
 
 impl Frontend {
     pub(super) fn new(at: usize, fleet: usize) -> Frontend {
-        Frontend::born(Now(0), at as u64, fleet as u64, 0)
+        Frontend::born(at as u64, fleet as u64, 0)
     }
 
-    fn born(now: Now, at: u64, fleet: u64, life: u64) -> Frontend {
+    fn born(at: u64, fleet: u64, life: u64) -> Frontend {
         let id = FrontendId(at + life * fleet);
-        let set = ClientSet::new(now, arcs::start_of_account(account()), id);
-        Frontend { id, life, fleet, hints: Hints::default(), set }
+        Frontend { id, life, fleet, steering: Steering::new(id) }
     }
 
     /// Dead and started anew: another holder, without memory.
-    pub(super) fn reborn(&self, now: Now) -> Frontend {
-        Frontend::born(now, self.id.0 % self.fleet, self.fleet, self.life + 1)
+    pub(super) fn reborn(&self) -> Frontend {
+        Frontend::born(self.id.0 % self.fleet, self.fleet, self.life + 1)
     }
 }
 
@@ -53,10 +51,7 @@ pub(super) struct CallState {
     pub(super) probes: u64,
     /// The manager that holds its open ticket.
     pub(super) asked: Option<usize>,
-    probe: Option<Probe>,
-    tried: Vec<ManagerId>,
-    seen: Epoch,
-    throttles: u32,
+    search: Option<Box<Search>>,
     attempts: u32,
     /// Questions so far; the newest is the one whose answer counts.
     pub(super) asks: u64,
@@ -77,10 +72,7 @@ impl CallState {
             end: None,
             probes: 0,
             asked: None,
-            probe: None,
-            tried: Vec::new(),
-            seen: Epoch(0),
-            throttles: 0,
+            search: None,
             attempts: 0,
             asks: 0,
             mode: Mode::Existing,
@@ -121,28 +113,33 @@ impl World<'_> {
         }
     }
 
-    /// One attempt: probe the client's set from its beginning.
+    /// One attempt: a search from its beginning.
     fn acquire(&mut self, call: usize) {
+        let (key, start) = (self.keys[self.calls[call].function].0, client());
+        let route = Route { key, start, provisioned: None, bounds: self.bounds() };
         let state = &mut self.calls[call];
-        let set = &self.frontends[state.frontend].set;
         state.attempts += 1;
-        state.throttles = 0;
-        state.seen = set.register().epoch;
-        state.tried.clear();
-        let mut candidates = Vec::new();
-        self.ring.members(set.arc().start, set.arc().size, &mut candidates);
-        let key = self.keys[state.function].0;
-        state.probe = Some(Probe::new(self.now, key, &candidates, Budget::default()));
+        let steering = &mut self.frontends[state.frontend].steering;
+        state.search = Some(Box::new(Search::begin(self.now, route, &self.ring, steering)));
         self.ask_next(call);
     }
 
     fn ask_next(&mut self, call: usize) {
         let state = &mut self.calls[call];
-        let frontend = &self.frontends[state.frontend];
-        let Some(probe) = &mut state.probe else { return };
-        match probe.next(self.now, &frontend.hints, &mut self.dice) {
-            Step::Ask { manager, mode } => self.ask(call, manager, mode),
-            Step::Exhausted => self.widen(call),
+        let steering = &mut self.frontends[state.frontend].steering;
+        let Some(search) = &mut state.search else { return };
+        let before = steering.size(client());
+        let next = search.next(self.now, &self.ring, steering, &mut self.dice);
+        let size = steering.size(client());
+        if size != before {
+            self.log.line(self.now, format_args!("call {call} widens the set to {size}"));
+        }
+        match next {
+            Next::Ask { manager, set, mode } => {
+                assert_eq!(set, Set::OnDemand, "nothing is provisioned here");
+                self.ask(call, manager, mode);
+            }
+            Next::Refused(reason) => self.end_call(call, End::Refused(reason)),
         }
     }
 
@@ -150,7 +147,6 @@ impl World<'_> {
         let client_cap = self.bounds().cap();
         let at = self.hop();
         let state = &mut self.calls[call];
-        state.tried.push(manager);
         state.asks += 1;
         state.probes += 1;
         state.mode = mode;
@@ -163,45 +159,9 @@ impl World<'_> {
         let (routed, affinity) = (Routed::default(), None);
         let ask = Acquire { ticket, hash, key, mode, deadline, client_cap, routed, affinity };
         let input = Input::Acquire(ask);
-        let set = &self.frontends[state.frontend].set;
-        let register = (!set.is_default()).then(|| set.register());
+        let register = self.frontends[state.frontend].steering.register(client());
         let life = self.managers[manager].life;
         self.heap.push(at, Event::ToManager { manager, life, input, register });
-    }
-
-    /// The set was throttled or exhausted: more members, or every untried one, or
-    /// the refusal.
-    fn widen(&mut self, call: usize) {
-        let bounds = self.bounds();
-        let state = &mut self.calls[call];
-        let frontend = &mut self.frontends[state.frontend];
-        let growth = frontend.set.throttled(self.now, state.seen, frontend.id, bounds);
-        state.seen = frontend.set.register().epoch;
-        let size = match growth {
-            Growth::Grew(size) | Growth::AlreadyGrown(size) => size,
-            Growth::AtLimit => u16::MAX,
-        };
-        self.log.line(self.now, format_args!("call {call} widens: {growth:?}"));
-        let mut candidates = Vec::new();
-        self.ring.members(frontend.set.arc().start, size, &mut candidates);
-        candidates.retain(|manager| !state.tried.contains(manager));
-        match (growth, candidates.is_empty()) {
-            (Growth::AtLimit, true) => {
-                let reason = match state.throttles {
-                    0 => model::Reason::NoManager,
-                    _ => model::Reason::ConcurrentInvocationLimitExceeded,
-                };
-                self.end_call(call, End::Refused(reason));
-            }
-            (Growth::Grew(_) | Growth::AlreadyGrown(_), true) => self.widen(call),
-            (_, false) => {
-                let key = self.keys[state.function].0;
-                let probe = Probe::new(self.now, key, &candidates, Budget::default());
-                state.throttles = state.throttles.min(1);
-                state.probe = Some(probe.surely_cold());
-                self.ask_next(call);
-            }
-        }
     }
 
     pub(super) fn at_frontend(&mut self, call: usize, word: Word) {
@@ -212,14 +172,14 @@ impl World<'_> {
             Word::Reply { manager, reply, register, .. } => {
                 let frontend = &mut self.frontends[self.calls[call].frontend];
                 if let Some(register) = register {
-                    frontend.set.learn(self.now, register);
+                    frontend.steering.learn(self.now, client(), register);
                 }
                 self.calls[call].asked = None;
                 self.replied(call, manager, reply);
             }
             Word::NoAnswer { manager, .. } => {
                 self.calls[call].asked = None;
-                self.answered(call, manager, Answer::Unusable);
+                self.answered(call, manager, Answer::Silent);
                 self.ask_next(call);
             }
             Word::RunRefused => self.run_refused(call),
@@ -234,13 +194,10 @@ impl World<'_> {
     fn replied(&mut self, call: usize, manager: usize, reply: Reply) {
         match reply {
             Reply::Grant(grant, load) => {
-                let answer = Answer::Granted { load, warm: grant.warm };
-                self.answered(call, manager, answer);
+                let took = self.now.since(self.calls[call].asked_at);
+                self.answered(call, manager, Answer::Granted { load, warm: grant.warm, took });
                 let state = &mut self.calls[call];
-                let hints = &mut self.frontends[state.frontend].hints;
-                if !grant.warm {
-                    hints.learn_cold(self.keys[state.function].0, self.now.since(state.asked_at));
-                }
+                state.search = None;
                 state.warm = grant.warm;
                 state.lease = Some((manager, grant.lease));
                 self.send_run(call, manager, &grant);
@@ -251,10 +208,8 @@ impl World<'_> {
                 self.ask_next(call);
             }
             Reply::Throttle(_) => {
-                self.answered(call, manager, Answer::Unusable);
-                let state = &mut self.calls[call];
-                state.throttles += 1;
-                if state.throttles >= 2 { self.widen(call) } else { self.ask_next(call) }
+                self.answered(call, manager, Answer::Throttled);
+                self.ask_next(call);
             }
             Reply::Refused { reason, .. } => self.end_call(call, End::Refused(reason)),
             Reply::StartFailed { .. } => self.end_call(call, End::Failed),
@@ -263,9 +218,9 @@ impl World<'_> {
 
     fn answered(&mut self, call: usize, manager: usize, answer: Answer) {
         let state = &mut self.calls[call];
-        let hints = &mut self.frontends[state.frontend].hints;
-        if let Some(probe) = &mut state.probe {
-            probe.answered(ManagerId(manager as u64), answer, hints);
+        let steering = &mut self.frontends[state.frontend].steering;
+        if let Some(search) = &mut state.search {
+            search.answered(ManagerId(manager as u64), answer, steering);
         }
     }
 
@@ -287,13 +242,18 @@ impl World<'_> {
     pub(super) fn shrink_sets(&mut self) {
         let bounds = self.bounds();
         let Some(home) = self.frontends.first_mut() else { return };
+        let (start, size) = (client(), home.steering.size(client()));
         let mut members = Vec::new();
-        self.ring.members(home.set.arc().start, home.set.arc().size, &mut members);
+        self.ring.members(start, size, &mut members);
         let calls = |m: &ManagerId| self.managers[m.0 as usize].book.client_calls(account());
         let loads: Vec<u32> = members.iter().map(calls).collect();
-        if home.set.shrink(self.now, &loads, home.id, bounds) {
-            let size = home.set.arc().size;
-            self.log.line(self.now, format_args!("set shrinks to {size}"));
+        if home.steering.shrink(self.now, start, &loads, bounds) {
+            self.log.line(self.now, format_args!("set shrinks to {}", size - 1));
         }
     }
+}
+
+/// Where the arc of the one client starts.
+fn client() -> u64 {
+    arcs::start_of_account(account())
 }
