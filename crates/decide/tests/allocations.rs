@@ -14,9 +14,8 @@ use decide::{
     search::{Answer, Next, Route, Search, Steering},
 };
 use model::{
-    AccountId, Capacity, Class, CpuClass, Digest, EnvId, Epoch, FrontendId, FunctionName, Hosted,
-    KeyHash, Load, ManagerId, Now, PoolKey, Profile, RingVersion, Span, TenantId, VersionId,
-    WorkerId, function::Architecture,
+    AccountId, Capacity, EnvId, Epoch, FrontendId, FunctionName, Hosted, KeyHash, Load, ManagerId,
+    Now, PoolKey, RingVersion, Span, TenantId, VersionId, WorkerId, function::Architecture,
 };
 
 fn allocations(act: impl FnOnce()) -> u64 {
@@ -32,20 +31,7 @@ fn name(n: usize) -> FunctionName {
 }
 
 fn key(n: usize) -> Arc<PoolKey> {
-    Arc::new(PoolKey {
-        profile: Profile::default(),
-        account: account(),
-        function: name(n),
-        version: VersionId::Latest,
-        code: Digest([0; 32]),
-        revision: 1,
-        runtime_version: 1,
-        class: Class::OnDemand,
-        tenant: None,
-        policy: 0,
-        cpu_class: CpuClass { architecture: Architecture::X86_64, template: 0, emulated: false },
-        memory_mb: 128,
-    })
+    Arc::new(PoolKey::plain(account(), name(n)))
 }
 
 #[test]

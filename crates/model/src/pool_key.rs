@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use crate::{
     function::{Architecture, FunctionConfig},
     ids::{AccountId, FunctionName, TenantId, VersionId},
+    limits,
     payload::Digest,
     ring::Profile,
 };
@@ -79,6 +80,26 @@ impl PoolKey {
             policy: 0,
             cpu_class: CpuClass { architecture, template: 0, emulated: false },
             memory_mb: config.memory_mb,
+            profile: Profile::default(),
+        }
+    }
+
+    /// The on-demand key of the head of a function of which nothing else is known. Those
+    /// who try out decisions change of it what they are about.
+    pub fn plain(account: AccountId, function: FunctionName) -> PoolKey {
+        let architecture = Architecture::X86_64;
+        PoolKey {
+            account,
+            function,
+            version: VersionId::Latest,
+            code: Digest([0; 32]),
+            revision: 1,
+            runtime_version: 1,
+            class: Class::OnDemand,
+            tenant: None,
+            policy: 0,
+            cpu_class: CpuClass { architecture, template: 0, emulated: false },
+            memory_mb: limits::MEMORY_MB_MIN,
             profile: Profile::default(),
         }
     }

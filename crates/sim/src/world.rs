@@ -21,8 +21,8 @@ use decide::{
     ring::Ring,
 };
 use model::{
-    AccountId, Class, CpuClass, Digest, EnvId, Epoch, KeyHash, LeaseId, ManagerId, Now, PoolKey,
-    Register, RingVersion, Span, VersionId, function::Architecture, invariant, limits,
+    AccountId, EnvId, Epoch, KeyHash, LeaseId, ManagerId, Now, PoolKey, Register, RingVersion,
+    Span, function::Architecture, invariant, limits,
 };
 
 use crate::{
@@ -338,20 +338,7 @@ pub(crate) fn key_of_revision(revision: u64) -> PoolKey {
 }
 
 pub(crate) fn key_of(function: &model::FunctionName, memory_mb: u32) -> PoolKey {
-    PoolKey {
-        account: account(),
-        function: function.clone(),
-        version: VersionId::Latest,
-        code: Digest([0; 32]),
-        revision: 1,
-        runtime_version: 1,
-        class: Class::OnDemand,
-        tenant: None,
-        policy: 0,
-        cpu_class: CpuClass { architecture: Architecture::X86_64, template: 0, emulated: false },
-        memory_mb,
-        profile: model::Profile::default(),
-    }
+    PoolKey { memory_mb, ..PoolKey::plain(account(), function.clone()) }
 }
 
 fn keys(workload: &Workload) -> Vec<(KeyHash, Arc<PoolKey>)> {

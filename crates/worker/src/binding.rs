@@ -44,31 +44,12 @@ impl Binding {
 
 #[cfg(test)]
 mod tests {
-    use model::{
-        AccountId, Class, CpuClass, Digest, FunctionName, VersionId, function::Architecture,
-    };
+    use model::{AccountId, FunctionName};
 
     use super::*;
 
     fn generic() -> PoolKey {
-        PoolKey {
-            account: AccountId::parse("000000000001").unwrap(),
-            function: FunctionName::parse("f").unwrap(),
-            version: VersionId::Latest,
-            code: Digest([0; 32]),
-            revision: 1,
-            runtime_version: 1,
-            class: Class::OnDemand,
-            tenant: None,
-            policy: 0,
-            cpu_class: CpuClass {
-                architecture: Architecture::X86_64,
-                template: 0,
-                emulated: false,
-            },
-            memory_mb: 128,
-            profile: model::Profile::default(),
-        }
+        PoolKey::plain(AccountId::parse("000000000001").unwrap(), FunctionName::parse("f").unwrap())
     }
 
     /// Which of the calls, one after the other, may run.

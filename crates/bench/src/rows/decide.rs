@@ -14,9 +14,8 @@ use decide::{
     search::{Answer, Next, Route, Search, Steering},
 };
 use model::{
-    AccountId, Capacity, Class, CpuClass, Digest, EnvId, Epoch, FrontendId, FunctionName, Hosted,
-    KeyHash, LeaseId, Load, ManagerId, Now, PoolKey, Profile, RingVersion, Span, VersionId,
-    WorkerId, function::Architecture,
+    AccountId, Capacity, EnvId, Epoch, FrontendId, FunctionName, Hosted, KeyHash, LeaseId, Load,
+    ManagerId, Now, PoolKey, RingVersion, Span, VersionId, WorkerId, function::Architecture,
 };
 
 use platform::clock::thread_cpu_ns;
@@ -58,18 +57,11 @@ impl Keys {
 fn key(n: usize) -> anyhow::Result<PoolKey> {
     let account = AccountId::parse(&format!("{:012}", n / FUNCTIONS));
     Ok(PoolKey {
-        account: account.ok_or_else(|| anyhow::anyhow!("no account {n}"))?,
-        function: FunctionName::parse(&format!("function-{n}"))?,
         version: VersionId::Published(1),
-        code: Digest([0; 32]),
-        revision: 1,
-        runtime_version: 1,
-        class: Class::OnDemand,
-        tenant: None,
-        policy: 0,
-        cpu_class: CpuClass { architecture: Architecture::X86_64, template: 0, emulated: false },
-        memory_mb: 128,
-        profile: Profile::default(),
+        ..PoolKey::plain(
+            account.ok_or_else(|| anyhow::anyhow!("no account {n}"))?,
+            FunctionName::parse(&format!("function-{n}"))?,
+        )
     })
 }
 

@@ -20,9 +20,9 @@ use decide::{
     search::{Answer, Next, Route, Search, Set, Steering},
 };
 use model::{
-    AccountId, Capacity, Class, CpuClass, Digest, EnvId, Epoch, FrontendId, FunctionName, KeyHash,
-    LeaseId, Load, ManagerId, Now, PoolKey, Profile, Reason, RingVersion, Span, TargetReport,
-    Trouble, VersionId, WorkerId, function::Architecture, limits,
+    AccountId, Capacity, Class, EnvId, Epoch, FrontendId, FunctionName, KeyHash, LeaseId, Load,
+    ManagerId, Now, PoolKey, Reason, RingVersion, Span, TargetReport, Trouble, VersionId, WorkerId,
+    function::Architecture, limits,
 };
 
 const HOP: Span = Span::millis(1);
@@ -33,18 +33,9 @@ pub(crate) fn account() -> AccountId {
 
 fn key(function: &str, class: Class) -> Arc<PoolKey> {
     Arc::new(PoolKey {
-        account: account(),
-        function: FunctionName::parse(function).unwrap(),
         version: VersionId::Published(1),
-        code: Digest([0; 32]),
-        revision: 1,
-        runtime_version: 1,
         class,
-        tenant: None,
-        policy: 0,
-        cpu_class: CpuClass { architecture: Architecture::X86_64, template: 0, emulated: false },
-        memory_mb: 128,
-        profile: Profile::default(),
+        ..PoolKey::plain(account(), FunctionName::parse(function).unwrap())
     })
 }
 

@@ -16,9 +16,8 @@ use decide::{
     ring::{Candidates, Preds, Rings},
 };
 use model::{
-    AccountId, Attrs, Capacity, Class, CpuClass, Digest, EnvId, Epoch, FleetId, FunctionName,
-    Grant, Hosted, ManagerId, Now, PoolKey, RingRecord, RingVersion, Span, VersionId, WorkerId,
-    function::Architecture,
+    AccountId, Attrs, Capacity, EnvId, Epoch, FleetId, FunctionName, Grant, Hosted, ManagerId, Now,
+    PoolKey, RingRecord, RingVersion, Span, WorkerId, function::Architecture,
 };
 
 const WORKERS: u64 = 4;
@@ -172,20 +171,10 @@ pub(crate) fn managers(ids: std::ops::Range<u64>) -> Vec<ManagerId> {
 }
 
 fn key(n: usize) -> Arc<PoolKey> {
-    Arc::new(PoolKey {
-        account: AccountId::parse("000000000001").unwrap(),
-        function: FunctionName::parse(&format!("f{n}")).unwrap(),
-        version: VersionId::Latest,
-        code: Digest([0; 32]),
-        revision: 1,
-        runtime_version: 1,
-        class: Class::OnDemand,
-        tenant: None,
-        policy: 0,
-        cpu_class: CpuClass { architecture: Architecture::X86_64, template: 0, emulated: false },
-        memory_mb: 128,
-        profile: model::Profile::default(),
-    })
+    Arc::new(PoolKey::plain(
+        AccountId::parse("000000000001").unwrap(),
+        FunctionName::parse(&format!("f{n}")).unwrap(),
+    ))
 }
 
 impl World {

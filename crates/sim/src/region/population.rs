@@ -4,10 +4,7 @@
 use std::{fmt, path::Path};
 
 use decide::Dice;
-use model::{
-    AccountId, Class, CpuClass, Digest, FunctionName, Now, PoolKey, Profile, Span, VersionId,
-    function::Architecture,
-};
+use model::{AccountId, FunctionName, Now, PoolKey, Span};
 
 /// Functions of one account.
 const FUNCTIONS_PER_ACCOUNT: usize = 50;
@@ -42,22 +39,8 @@ impl Function {
 
     pub(super) fn key(&self, number: u32) -> PoolKey {
         PoolKey {
-            account: self.account(),
-            function: Function::name(number),
-            version: VersionId::Latest,
-            code: Digest([0; 32]),
-            revision: 1,
-            runtime_version: 1,
-            class: Class::OnDemand,
-            tenant: None,
-            policy: 0,
-            cpu_class: CpuClass {
-                architecture: Architecture::X86_64,
-                template: 0,
-                emulated: false,
-            },
             memory_mb: self.memory_mb,
-            profile: Profile::default(),
+            ..PoolKey::plain(self.account(), Function::name(number))
         }
     }
 }

@@ -6,35 +6,18 @@ use std::sync::Arc;
 
 use decide::{
     Book, Fact,
-    book::{
-        Acquire, Config, Input, Mode, Outcome, Output, Reply, Routed, StartId, Target, Ticket,
-        Whose,
-    },
+    book::{Acquire, Config, Input, Mode, Outcome, Output, Reply, StartId, Target, Ticket, Whose},
     fact::RetireWhy,
 };
 use model::{
-    AccountId, Capacity, Class, CpuClass, Digest, Effort, EnvId, Epoch, FunctionName, Grant,
-    Hosted, KeyHash, Load, Now, PoolKey, Profile, Span, TargetReport, Trouble, VersionId, WorkerId,
-    function::Architecture, limits,
+    Capacity, Class, Effort, EnvId, Epoch, Grant, Hosted, KeyHash, Load, Now, PoolKey, Span,
+    TargetReport, Trouble, VersionId, function::Architecture, limits,
 };
 
-const WORKER: WorkerId = WorkerId(1);
+use crate::desk::{WORKER, asked, offered, plain};
 
 fn key(class: Class) -> Arc<PoolKey> {
-    Arc::new(PoolKey {
-        account: AccountId::parse("000000000001").unwrap(),
-        function: FunctionName::parse("f").unwrap(),
-        version: VersionId::Published(1),
-        code: Digest([0; 32]),
-        revision: 1,
-        runtime_version: 1,
-        class,
-        tenant: None,
-        policy: 0,
-        cpu_class: CpuClass { architecture: Architecture::X86_64, template: 0, emulated: false },
-        memory_mb: 128,
-        profile: Profile::default(),
-    })
+    Arc::new(PoolKey { version: VersionId::Published(1), class, ..plain("f") })
 }
 
 /// A book whose worker answers when the test says so.
@@ -54,8 +37,7 @@ impl Desk {
         let book = Book::new(config);
         let mut desk =
             Desk { book, now: Now(0), out: vec![], pending: vec![], envs: 0, tickets: 0, key };
-        let capacity = Capacity { memory_mb, slots: 1_000, architecture: Architecture::X86_64 };
-        desk.tell(Input::WorkerOffers { worker: WORKER, capacity });
+        desk.tell(offered(WORKER, memory_mb));
         desk
     }
 
@@ -122,18 +104,8 @@ impl Desk {
 
     fn ask(&mut self, mode: Mode, client_cap: u32) -> Reply {
         self.tickets += 1;
-        let (ticket, hash, key) = (Ticket(self.tickets), self.hash(), Arc::clone(&self.key));
-        let (deadline, routed) = (Now(u64::MAX), Routed::default());
-        self.tell(Input::Acquire(Acquire {
-            ticket,
-            hash,
-            key,
-            mode,
-            deadline,
-            client_cap,
-            routed,
-            affinity: None,
-        }));
+        let ticket = Ticket(self.tickets);
+        self.tell(Input::Acquire(Acquire { mode, client_cap, ..asked(ticket, &self.key) }));
         self.answer(ticket).expect("a call of a provisioned key never waits")
     }
 
@@ -254,19 +226,8 @@ fn neither_time_nor_need_of_room_takes_what_is_provisioned() {
     let provisioned = std::mem::replace(&mut desk.key, key(Class::OnDemand));
     for revision in 1..=3 {
         desk.key = Arc::new(PoolKey { revision, ..(*desk.key).clone() });
-        let (hash, key, ticket) = (desk.hash(), Arc::clone(&desk.key), Ticket(900 + revision));
-        let (mode, deadline) = (Mode::ExistingOrNew, Now(u64::MAX));
-        let (client_cap, routed) = (u32::MAX, Routed::default());
-        desk.tell(Input::Acquire(Acquire {
-            ticket,
-            hash,
-            key,
-            mode,
-            deadline,
-            client_cap,
-            routed,
-            affinity: None,
-        }));
+        let ticket = Ticket(900 + revision);
+        desk.tell(Input::Acquire(asked(ticket, &desk.key)));
         assert_eq!(desk.retired().len(), usize::from(revision > 1));
         desk.bury();
         desk.finish_all();

@@ -8,33 +8,20 @@ use std::{
 
 use decide::{
     Book, Dice, Fact,
-    book::{Acquire, Config, Input, Mode, Outcome, Output, Reply, Routed, StartId, Ticket},
+    book::{Acquire, Config, Input, Outcome, Output, Reply, StartId, Ticket},
     fact::RetireWhy,
 };
 use model::{
-    AccountId, AffinityAnswer, AffinityAsk, Capacity, Class, CpuClass, Digest, EnvId, Epoch,
-    FunctionName, Grant, Hosted, Now, PoolKey, Profile, Reason, Span, Trouble, VersionId, WhenBusy,
-    WorkerId, function::Architecture, limits,
+    AffinityAnswer, AffinityAsk, Digest, EnvId, Epoch, Grant, Hosted, Now, PoolKey, Reason, Span,
+    Trouble, WhenBusy, limits,
 };
 
-const WORKER: WorkerId = WorkerId(1);
+use crate::desk::{WORKER, asked, offered, plain};
+
 const MIB: u64 = 1 << 20;
 
 fn key() -> Arc<PoolKey> {
-    Arc::new(PoolKey {
-        account: AccountId::parse("000000000001").unwrap(),
-        function: FunctionName::parse("f").unwrap(),
-        version: VersionId::Latest,
-        code: Digest([0; 32]),
-        revision: 1,
-        runtime_version: 1,
-        class: Class::OnDemand,
-        tenant: None,
-        policy: 0,
-        cpu_class: CpuClass { architecture: Architecture::X86_64, template: 0, emulated: false },
-        memory_mb: 128,
-        profile: Profile::default(),
-    })
+    Arc::new(plain("f"))
 }
 
 /// `s1`, `s2`, … of one principal.
@@ -76,9 +63,7 @@ impl Desk {
             scratch: BTreeMap::new(),
             epochs: BTreeMap::new(),
         };
-        let architecture = Architecture::X86_64;
-        let capacity = Capacity { memory_mb: 1 << 30, slots: 100_000, architecture };
-        desk.tell(Input::WorkerOffers { worker: WORKER, capacity });
+        desk.tell(offered(WORKER, 1 << 30));
         desk
     }
 
@@ -110,16 +95,8 @@ impl Desk {
     fn ask(&mut self, affinity: Option<AffinityAsk>) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        self.tell(Input::Acquire(Acquire {
-            ticket,
-            hash: key().hash(),
-            key: key(),
-            mode: Mode::ExistingOrNew,
-            deadline: self.now + Span::secs(900),
-            client_cap: u32::MAX,
-            routed: Routed::default(),
-            affinity,
-        }));
+        let deadline = self.now + Span::secs(900);
+        self.tell(Input::Acquire(Acquire { deadline, affinity, ..asked(ticket, &key()) }));
         ticket
     }
 

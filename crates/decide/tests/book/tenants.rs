@@ -9,18 +9,16 @@ use std::{
 use decide::{
     Book, Dice, Fact,
     book::{
-        Acquire, Config, Input, Mode, Outcome, Output, Reply, Routed, StartId, Target, TenantRules,
-        Ticket,
+        Acquire, Config, Input, Mode, Outcome, Output, Reply, StartId, Target, TenantRules, Ticket,
     },
     fact::RetireWhy,
 };
 use model::{
-    AccountId, AtCap, Capacity, Class, CpuClass, Digest, EnvId, Epoch, FunctionName, Grant, Hosted,
-    LeaseId, Now, PoolKey, Profile, Reason, Span, TenantId, VersionId, WorkerId,
-    function::Architecture, limits, tenancy,
+    AccountId, AtCap, Capacity, Class, EnvId, Epoch, FunctionName, Grant, Hosted, LeaseId, Now,
+    PoolKey, Reason, Span, TenantId, VersionId, function::Architecture, limits, tenancy,
 };
 
-const WORKER: WorkerId = WorkerId(1);
+use crate::desk::{WORKER, asked, offered, plain};
 
 fn account() -> AccountId {
     AccountId::parse("000000000001").unwrap()
@@ -31,20 +29,7 @@ fn function() -> FunctionName {
 }
 
 fn generic() -> Arc<PoolKey> {
-    Arc::new(PoolKey {
-        account: account(),
-        function: function(),
-        version: VersionId::Latest,
-        code: Digest([0; 32]),
-        revision: 1,
-        runtime_version: 1,
-        class: Class::OnDemand,
-        tenant: None,
-        policy: 0,
-        cpu_class: CpuClass { architecture: Architecture::X86_64, template: 0, emulated: false },
-        memory_mb: 128,
-        profile: Profile::default(),
-    })
+    Arc::new(plain("f"))
 }
 
 fn of_tenant(tenant: u64) -> Arc<PoolKey> {
@@ -99,9 +84,7 @@ impl Desk {
             served: BTreeMap::new(),
             ended_by_worker: 0,
         };
-        let architecture = Architecture::X86_64;
-        let capacity = Capacity { memory_mb: 1 << 30, slots: 100_000, architecture };
-        desk.tell(Input::WorkerOffers { worker: WORKER, capacity });
+        desk.tell(offered(WORKER, 1 << 30));
         desk
     }
 
@@ -159,16 +142,8 @@ impl Desk {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         self.asked.insert(ticket, Arc::clone(key));
-        self.tell(Input::Acquire(Acquire {
-            ticket,
-            hash: key.hash(),
-            key: Arc::clone(key),
-            mode,
-            deadline: self.now + Span::secs(900),
-            client_cap: u32::MAX,
-            routed: Routed::default(),
-            affinity: None,
-        }));
+        let deadline = self.now + Span::secs(900);
+        self.tell(Input::Acquire(Acquire { mode, deadline, ..asked(ticket, key) }));
         ticket
     }
 
