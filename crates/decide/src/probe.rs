@@ -107,7 +107,7 @@ impl Probe {
         self
     }
 
-    pub fn next(&mut self, now: Now, hints: &Hints, dice: &mut Dice) -> Step {
+    pub fn next(&mut self, now: Now, hints: &mut Hints, dice: &mut Dice) -> Step {
         let Some(at) = self.pick(hints, dice) else { return Step::Exhausted };
         let manager = self.untried.remove(at);
         let last = self.asked + 1 >= self.budget.probes
@@ -130,19 +130,18 @@ impl Probe {
         }
     }
 
-    /// By weight where any is known; else arc order with a random tie-break among
-    /// the members that nothing is known of.
-    fn pick(&self, hints: &Hints, dice: &mut Dice) -> Option<usize> {
-        let hint = hints.get(self.key);
-        let weight = |m: &ManagerId| u64::from(hint.map_or(0, |hint| hint.weight(*m)));
+    /// By weight where any is known; members that nothing is known of take turns, so
+    /// that calls which come together are shared out evenly.
+    fn pick(&self, hints: &mut Hints, dice: &mut Dice) -> Option<usize> {
         let untried = self.untried.as_slice();
-        if self.in_order {
+        if self.in_order || untried.len() <= 1 {
             return (!untried.is_empty()).then_some(0);
         }
+        let hint = hints.get(self.key);
+        let weight = |m: &ManagerId| u64::from(hint.map_or(0, |hint| hint.weight(*m)));
         let whole: u64 = untried.iter().map(weight).sum();
         if whole == 0 {
-            let n = untried.len() as u64;
-            return (n > 0).then(|| dice.below(n) as usize);
+            return Some(hints.turn(self.key, dice) % untried.len());
         }
         let mut drawn = dice.below(whole);
         untried.iter().position(|manager| {
@@ -216,6 +215,31 @@ mod tests {
     }
 
     #[test]
+    fn a4_1_calls_that_come_together_are_shared_out_evenly() {
+        let (mut hints, mut dice) = (Hints::default(), Dice::new(41));
+        let mut first = |key| {
+            let mut probe = Probe::new(Now(0), KeyHash(key), &managers(4), Budget::default());
+            match probe.next(Now(0), &mut hints, &mut dice) {
+                Step::Ask { manager, .. } => manager,
+                Step::Exhausted => panic!("there are four"),
+            }
+        };
+        let mut asked = alloc::collections::BTreeMap::new();
+        for _ in 0..10 {
+            for key in [1, 2, 1, 1] {
+                *asked.entry((key, first(key))).or_insert(0) += 1;
+            }
+        }
+        let of = |wanted| {
+            let of = asked.iter().filter(|((key, _), _)| *key == wanted);
+            let mut calls: Vec<u32> = of.map(|(_, calls)| *calls).collect();
+            calls.sort_unstable();
+            calls
+        };
+        assert_eq!((of(1), of(2)), (alloc::vec![7, 7, 8, 8], alloc::vec![2, 2, 3, 3]));
+    }
+
+    #[test]
     fn a5_2_hints_find_it_again() {
         let (mut hints, mut dice) = (Hints::default(), Dice::new(52));
         let mut first = true;
@@ -225,7 +249,7 @@ mod tests {
             // Wherever the first one was created, it stays.
             let mut probe = Probe::new(Now(0), KEY, &managers(10), Budget::default());
             loop {
-                let Step::Ask { manager, mode } = probe.next(Now(0), &hints, &mut dice) else {
+                let Step::Ask { manager, mode } = probe.next(Now(0), &mut hints, &mut dice) else {
                     panic!("the last probe creates");
                 };
                 asked_sum += u32::from(!first);
@@ -270,7 +294,7 @@ mod tests {
         let (mut hints, mut dice) = (Hints::default(), Dice::new(57));
         let mut probe = Probe::new(Now(0), KEY, &managers(3), probes(1));
         let mut asked = Vec::new();
-        while let Step::Ask { manager, mode } = probe.next(Now(0), &hints, &mut dice) {
+        while let Step::Ask { manager, mode } = probe.next(Now(0), &mut hints, &mut dice) {
             assert_eq!(mode, Mode::ExistingOrNew);
             asked.push(manager);
             probe.answered(manager, Answer::Unusable, &mut hints);
@@ -281,10 +305,10 @@ mod tests {
 
     #[test]
     fn spent_time_makes_the_next_probe_the_last() {
-        let (hints, mut dice) = (Hints::default(), Dice::new(1));
+        let (mut hints, mut dice) = (Hints::default(), Dice::new(1));
         let mut probe = Probe::new(Now(0), KEY, &managers(9), probes(9));
         let late = Now(0) + limits::PROBE_BUDGET;
-        let step = probe.next(late, &hints, &mut dice);
+        let step = probe.next(late, &mut hints, &mut dice);
         assert!(matches!(step, Step::Ask { mode: Mode::ExistingOrNew, .. }), "{step:?}");
     }
 
@@ -293,7 +317,7 @@ mod tests {
         let (mut hints, mut dice) = (Hints::default(), Dice::new(1));
         let mut probe = Probe::new(Now(0), KEY, &managers(5), Budget::default()).existing_only();
         let mut asked = 0;
-        while let Step::Ask { manager, mode } = probe.next(Now(0), &hints, &mut dice) {
+        while let Step::Ask { manager, mode } = probe.next(Now(0), &mut hints, &mut dice) {
             assert_eq!(mode, Mode::Existing);
             asked += 1;
             probe.answered(manager, Answer::NoIdle, &mut hints);

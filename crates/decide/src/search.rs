@@ -242,7 +242,7 @@ impl Search {
     ) -> Next {
         loop {
             if self.throttles < THROTTLES_TO_GROW
-                && let Step::Ask { manager, mode } = self.probe.next(now, &steering.hints, dice)
+                && let Step::Ask { manager, mode } = self.probe.next(now, &mut steering.hints, dice)
             {
                 if self.set == Set::OnDemand {
                     self.tried.push(manager);

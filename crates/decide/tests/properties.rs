@@ -174,7 +174,7 @@ proptest! {
         let mut probe = Probe::new(Now(0), KeyHash(1), &candidates, budget);
         let mut asked = Vec::new();
         let mut existing = 0;
-        while let Step::Ask { manager, mode } = probe.next(Now(0), &hints, &mut dice) {
+        while let Step::Ask { manager, mode } = probe.next(Now(0), &mut hints, &mut dice) {
             prop_assert!(!asked.contains(&manager));
             asked.push(manager);
             if (silent >> manager.0) & 1 == 1 {

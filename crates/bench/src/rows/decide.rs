@@ -173,7 +173,7 @@ impl Warm {
 }
 
 /// Calls that are timed together.
-const BATCH: usize = 128;
+const BATCH: usize = 32;
 
 /// Nanoseconds of processor time of one act, over all draws: decisions wait for
 /// nothing, so that neighbours on the machine are not counted. A call's own key has

@@ -11,6 +11,8 @@ use alloc::vec::Vec;
 
 use model::{KeyHash, Load, ManagerId, Span};
 
+use crate::dice::Dice;
+
 /// Keys with hints: at most so many.
 const KEYS_MAX: usize = 65_536;
 const KEYS_MIN: usize = 64;
@@ -31,7 +33,9 @@ pub(super) struct Hint {
     key: KeyHash,
     /// Idle environments and recent grants of managers that had one; the first `known`.
     managers: [(ManagerId, u32); MANAGERS_MAX],
-    known: usize,
+    known: u32,
+    /// Counts the turns of managers that nothing is known of; 0: none has had one.
+    turn: u32,
     /// Chance that an `Existing` probe hits, in thousandths.
     chance: u64,
     /// Init time of the key.
@@ -79,6 +83,17 @@ impl Hints {
         let Some(hint) = self.get(key) else { return true };
         let Some(cold) = hint.cold else { return true };
         hint.chance * cold.as_micros() > cost.as_micros() * CHANCE_WHOLE
+    }
+
+    /// Counts from a number that chance names.
+    pub(super) fn turn(&mut self, key: KeyHash, dice: &mut Dice) -> usize {
+        let hint = self.of(key);
+        let next = match hint.turn {
+            0 => (dice.roll() >> 33) as u32,
+            turn => turn.wrapping_add(1),
+        };
+        hint.turn = next.max(1);
+        next as usize
     }
 
     pub(super) fn granted(&mut self, key: KeyHash, manager: ManagerId, load: Load, hit: bool) {
@@ -165,13 +180,14 @@ impl Hint {
             key,
             managers: [(ManagerId(0), 0); MANAGERS_MAX],
             known: 0,
+            turn: 0,
             chance: CHANCE_UNKNOWN,
             cold: None,
         }
     }
 
     pub(super) fn weight(&self, manager: ManagerId) -> u32 {
-        let managers = &self.managers[..self.known];
+        let managers = &self.managers[..self.known as usize];
         managers.iter().find(|(known, _)| *known == manager).map_or(0, |(_, weight)| *weight)
     }
 
@@ -181,14 +197,14 @@ impl Hint {
     }
 
     fn slot(&mut self, manager: ManagerId) -> &mut u32 {
-        let managers = &self.managers[..self.known];
+        let managers = &self.managers[..self.known as usize];
         let at = match managers.iter().position(|(known, _)| *known == manager) {
             Some(at) => at,
             None => {
                 let least = managers.iter().enumerate().min_by_key(|(_, (_, weight))| *weight);
-                let full = least.filter(|_| self.known == MANAGERS_MAX);
-                let at = full.map_or(self.known, |(at, _)| at);
-                self.known = MANAGERS_MAX.min(self.known + 1);
+                let full = least.filter(|_| managers.len() == MANAGERS_MAX);
+                let at = full.map_or(managers.len(), |(at, _)| at);
+                self.known = (MANAGERS_MAX as u32).min(self.known + 1);
                 self.managers[at] = (manager, 0);
                 at
             }
@@ -238,6 +254,6 @@ mod tests {
         }
         let hint = hints.get(KeyHash(1)).unwrap();
         assert_eq!((hint.weight(ManagerId(3)), hint.weight(ManagerId(19))), (GRANTS_MAX, 1));
-        assert_eq!(hint.known, MANAGERS_MAX);
+        assert_eq!(hint.known as usize, MANAGERS_MAX);
     }
 }

@@ -552,7 +552,8 @@ impl World {
         }
         let call = &mut self.calls[number];
         let probe = call.probe.as_mut().unwrap();
-        let Step::Ask { manager, mode } = probe.next(self.now, &self.hints, &mut self.dice) else {
+        let Step::Ask { manager, mode } = probe.next(self.now, &mut self.hints, &mut self.dice)
+        else {
             call.error = true;
             call.ended = Some(self.now);
             return;

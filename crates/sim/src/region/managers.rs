@@ -52,9 +52,11 @@ impl Region<'_> {
         }
         manager.join(told);
         manager.acquires += u64::from(matches!(input, Input::Acquire(_)));
+        // What workers offer and host, they say for no call.
+        let of_fleet = matches!(input, Input::WorkerOffers { .. } | Input::Rebuild { .. });
         let mut out = std::mem::take(&mut manager.out);
         manager.book.handle(self.now, input, &mut out);
-        self.sum.decisions += 1;
+        self.sum.decisions += u64::from(!of_fleet);
         for output in out.drain(..) {
             self.perform(at, output);
         }

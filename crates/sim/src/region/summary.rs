@@ -25,7 +25,7 @@ pub struct Summary {
     pub starts: u64,
     pub evicted: u64,
     pub probes: u64,
-    /// Times that a machine was asked something.
+    /// Times that a machine was asked something for a call.
     pub decisions: u64,
     pub shrinks: u64,
     /// The frontends that shrank a set.
