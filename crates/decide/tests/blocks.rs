@@ -304,6 +304,26 @@ fn requests_a_second_stay_within_ten_for_each_unit() {
     assert!(seconds[3] >= 90_000, "{seconds:?}, refused {refused}");
 }
 
+#[test]
+fn a_burst_within_the_account_s_rate_waits_for_no_slot() {
+    let mut region = Region::new(1_000, 1, 6, 0);
+    region.wake();
+    let (mut offered, mut admitted) = (0_u64, 0);
+    for _ in 0..100 {
+        // Fifty short calls in four milliseconds, then none: 2,800 a second of 10,000.
+        for _ in 0..50 {
+            offered += 1;
+            admitted += u64::from(region.call(0, Span::micros(80)).is_some());
+            if offered % 12 == 0 {
+                region.pass(Span::millis(1));
+            }
+        }
+        region.pass(Span::millis(14));
+    }
+    assert_eq!(region.refused, BTreeMap::new());
+    assert!(admitted * 100 >= offered * 98, "{admitted} of {offered} at once");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 

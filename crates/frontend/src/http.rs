@@ -1,10 +1,7 @@
 //! The public port: accepts, routes, and hands each request to its step. All
 //! routes of the frontend stand in one table.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, PoisonError},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use http::{Method, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -12,7 +9,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use model::{RequestId, limits};
 use platform::{
     TaskKind,
-    cores::{self, CallerCore, Change, Nearness, Traced},
+    cores::{self, CallerCore, Traced},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -104,27 +101,16 @@ where
 
 /// Answers on the caller's core, where that is quicker.
 async fn near(gate: &Arc<Gate>, caller: Option<usize>, message: Request<Incoming>) -> Answer {
-    let under_way = gate.calls.enter();
-    let began = gate.clock.now();
-    if let Some(core) = caller {
-        sit(gate, |seat| seat.before(began, under_way.number(), core));
-    }
-    let answer = answer(gate, message).await;
-    gate.seat.lock().unwrap_or_else(PoisonError::into_inner).after(gate.clock.now().since(began));
-    answer
-}
-
-fn sit(gate: &Gate, decide: impl FnOnce(&mut Nearness) -> Option<Change>) {
-    let mut seat = gate.seat.lock().unwrap_or_else(PoisonError::into_inner);
-    let core = match decide(&mut seat) {
-        None => return,
-        Some(Change::To(core)) => Some(core),
-        Some(Change::Anywhere) => None,
+    let Some(core) = caller else {
+        let _running = gate.calls.enter();
+        return answer(gate, message).await;
     };
-    if let Err(error) = cores::hold(core) {
-        tracing::debug!(%error, "the serving thread is not held to a core");
-        seat.cannot();
-    }
+    let running = gate.calls.enter();
+    let began = gate.clock.now();
+    cores::called(running.number(), core);
+    let answer = answer(gate, message).await;
+    cores::answered(gate.clock.now().since(began));
+    answer
 }
 
 async fn answer(gate: &Arc<Gate>, message: Request<Incoming>) -> Answer {

@@ -29,17 +29,11 @@ mod run;
 mod shrink;
 mod view;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use decide::ring::Ring;
 use model::{FrontendId, ManagerId, Region, WorkerId};
-use platform::{
-    Caller, Clock, Entropy, Running, TaskKind, Tasks,
-    cores::{CallerCore, Nearness},
-};
+use platform::{Caller, Clock, Entropy, Running, TaskKind, Tasks, cores::CallerCore};
 use store::Store;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -98,8 +92,6 @@ pub(crate) struct Gate {
     control: ControlCaller,
     held: held::Held,
     calls: Running,
-    /// Which core the serving thread is held to.
-    seat: Mutex<Nearness>,
 }
 
 /// A frontend that is ready to serve connections.
@@ -135,7 +127,6 @@ impl Frontend {
             control,
             held: held::Held::default(),
             calls: Running::default(),
-            seat: Mutex::default(),
         });
         let rings = rings::follow(Arc::clone(&gate), store.clone());
         tasks.spawn(TaskKind::Role, "frontend's view of rings", rings);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, Unencodable};
 
 /// Grows with every change of a frame or of a message. Two versions do not talk.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// A longer message is not sent; one that arrives ends the connection.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -61,6 +61,8 @@ pub enum Frame {
     Stop(StreamId),
     /// A sign of life, where there is nothing else to say.
     Alive,
+    /// The core that the sender's thread is held to, where both ends are of one host.
+    At(Option<u16>),
 }
 
 /// A message with the beginning of its body.
@@ -96,6 +98,7 @@ mod kind {
     pub(super) const ROOM: u8 = 12;
     pub(super) const STOP: u8 = 13;
     pub(super) const ALIVE: u8 = 14;
+    pub(super) const AT: u8 = 15;
 }
 
 /// Bytes of the kind and the stream: what follows the length in every frame.
@@ -110,6 +113,7 @@ fn bounds(kind: u8) -> Result<(usize, usize), Malformed> {
         kind::NOTE => (0, MESSAGE_BYTES_MAX),
         kind::PIECE | kind::LAST_PIECE => (0, PIECE_BYTES_MAX),
         kind::ROOM => (4, 4),
+        kind::AT => (0, 2),
         kind::NO_ANSWER | kind::BROKEN | kind::STOP | kind::ALIVE => (0, 0),
         other => return Err(Malformed::Kind(other)),
     })
@@ -163,6 +167,11 @@ fn parse(kind: u8, stream: StreamId, mut own: Bytes) -> Result<Frame, Malformed>
         kind::ROOM => Frame::Room { stream, bytes: own.get_u32_le() },
         kind::STOP => Frame::Stop(stream),
         kind::ALIVE => Frame::Alive,
+        kind::AT => match own.len() {
+            0 => Frame::At(None),
+            2 => Frame::At(Some(own.get_u16_le())),
+            other => return Err(Malformed::Length { kind, bytes: other }),
+        },
         other => return Err(Malformed::Kind(other)),
     })
 }
@@ -283,6 +292,8 @@ pub fn put(out: &mut BytesMut, frame: &Frame) {
         Frame::Room { stream, bytes } => (kind::ROOM, *stream, &bytes.to_le_bytes()),
         Frame::Stop(stream) => (kind::STOP, *stream, &[]),
         Frame::Alive => (kind::ALIVE, 0, &[]),
+        Frame::At(None) => (kind::AT, 0, &[]),
+        Frame::At(Some(core)) => (kind::AT, 0, &core.to_le_bytes()),
     };
     let start = begin(out, kind, stream);
     out.extend_from_slice(own);

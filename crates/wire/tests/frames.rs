@@ -38,6 +38,7 @@ fn frames() -> impl Strategy<Value = Frame> {
         (stream(), any::<u32>()).prop_map(|(stream, bytes)| Frame::Room { stream, bytes }),
         stream().prop_map(Frame::Stop),
         Just(Frame::Alive),
+        any::<Option<u16>>().prop_map(Frame::At),
     ]
 }
 

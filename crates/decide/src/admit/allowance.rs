@@ -11,8 +11,9 @@
 //! Invariant: calls with `Basis::Lent` never exceed the slots; calls in all never
 //! exceed the larger of the slots and, while the counter is silent, the share.
 //!
-//! A slot brings its part of the rate of each function (ten requests per second), and
-//! moving a slot brings none, so that frontends together stay within a function's
+//! A slot brings its part of the rate of each function (ten requests per second);
+//! moving a slot brings no requests at once. The burst of one second is shared evenly,
+//! however few slots a frontend has. So frontends together stay within a function's
 //! rate as they stay within the account's concurrency.
 
 use alloc::{collections::BTreeMap, vec::Vec};
@@ -253,9 +254,10 @@ impl Allowance {
             Basis::Lent => self.slots,
             Basis::Open => self.slots.max(self.share()),
         };
-        let per_sec = u64::from(slots) * u64::from(limits::RPS_PER_CONCURRENCY);
-        let rate = self.rates.get_or_insert(function, || Bucket::full(per_sec, per_sec, now));
-        rate.resize(per_sec, per_sec, now);
+        let of = |slots: u32| u64::from(slots) * u64::from(limits::RPS_PER_CONCURRENCY);
+        let (per_sec, burst) = (of(slots), of(self.share()));
+        let rate = self.rates.get_or_insert(function, || Bucket::full(burst, per_sec, now));
+        rate.resize(burst, per_sec, now);
         rate.take(now)?;
         match basis {
             Basis::Lent => self.lent_running += 1,

@@ -35,6 +35,10 @@ pub struct Nearness {
 }
 
 impl Nearness {
+    pub const fn new() -> Nearness {
+        Nearness { core: None, moved: None, last: None, impossible: false }
+    }
+
     pub fn is_held(&self) -> bool {
         self.core.is_some()
     }
@@ -46,13 +50,24 @@ impl Nearness {
             return self.let_go();
         }
         let short = self.last.is_some_and(|took| took <= SHORT);
+        (short && self.moves(now, here)).then(|| self.move_to(now, here))
+    }
+
+    fn moves(&self, now: Now, core: usize) -> bool {
         let settled = self.moved.is_none_or(|moved| now.since(moved) >= HOLD);
-        let moves = short && settled && !self.impossible && self.core != Some(here);
-        moves.then(|| {
-            self.core = Some(here);
-            self.moved = Some(now);
-            Change::To(here)
-        })
+        settled && !self.impossible && self.core != Some(core)
+    }
+
+    fn move_to(&mut self, now: Now, core: usize) -> Change {
+        self.core = Some(core);
+        self.moved = Some(now);
+        Change::To(core)
+    }
+
+    /// Another process, which knows its caller, says where it sits itself.
+    pub fn told(&mut self, now: Now, core: Option<usize>) -> Option<Change> {
+        let Some(core) = core else { return self.let_go() };
+        self.moves(now, core).then(|| self.move_to(now, core))
     }
 
     /// The call takes long, or is one of many.
@@ -111,5 +126,15 @@ mod tests {
         let mut nearness = after_a_short_call();
         nearness.cannot();
         assert_eq!(nearness.before(at(0), 1, 1), None);
+    }
+
+    #[test]
+    fn what_another_process_says_is_followed_slowly_and_let_go_at_once() {
+        let mut nearness = Nearness::new();
+        assert_eq!(nearness.told(at(0), Some(1)), Some(Change::To(1)));
+        assert_eq!(nearness.told(at(100), Some(1)), None, "it is there");
+        assert_eq!(nearness.told(at(200), Some(0)), None, "too soon");
+        assert_eq!(nearness.told(at(300), None), Some(Change::Anywhere));
+        assert_eq!(nearness.told(at(400), None), None, "it has them");
     }
 }

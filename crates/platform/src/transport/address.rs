@@ -17,6 +17,16 @@ pub enum Address {
 #[error("{0:?} is not an address: expected tcp://HOST:PORT or unix:///PATH")]
 pub struct BadAddress(pub String);
 
+impl Address {
+    /// Both ends are certainly of one host.
+    pub(super) fn is_near(&self) -> bool {
+        match self {
+            Address::Unix(_) => true,
+            Address::Tcp { .. } | Address::Simulated(_) => false,
+        }
+    }
+}
+
 impl FromStr for Address {
     type Err = BadAddress;
 

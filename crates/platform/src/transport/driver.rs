@@ -199,6 +199,10 @@ where
                 Ok(())
             }
             Frame::Alive => Ok(()),
+            Frame::At(core) => {
+                self.link.hears_of(core);
+                Ok(())
+            }
             Frame::Hello(_) | Frame::Greeting(_) => Err(Ending::Rules("it greeted twice")),
         }
     }

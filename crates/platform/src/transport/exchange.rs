@@ -64,6 +64,7 @@ struct Accepted {
     stream: Stream,
     read: BytesMut,
     peer: String,
+    near: bool,
 }
 
 impl fmt::Debug for Role {
@@ -144,7 +145,7 @@ impl Exchange {
         let Way::Here(sender) = &caller.way else { return Err(NameTaken(name.to_owned())) };
         let sender = sender.clone();
         let serve = move |accepted: Accepted| -> Serving {
-            let link = Arc::new(Link::new(accepted.peer));
+            let link = Arc::new(Link::new(accepted.peer, accepted.near));
             let receiver = ToRole::new(sender.clone(), Arc::clone(&link));
             Box::pin(Driver::new(accepted.stream, accepted.read, link, receiver).run())
         };
@@ -216,6 +217,7 @@ impl Exchange {
     }
 
     async fn arrive(&self, arrived: network::Arrived) {
+        let near = arrived.is_near();
         let greeted = timeout(GREETING_TTL.to_std(), async {
             let (mut stream, proof) = arrived.prove(&self.network).await?;
             let (hello, read) = network::hear(&mut stream).await?;
@@ -230,7 +232,7 @@ impl Exchange {
         });
         match greeted.await.unwrap_or(Err(network::DialError::TooSlow)) {
             Ok((role, Hello { from, to }, stream, read)) => {
-                self.serve(&role, &to, Accepted { stream, read, peer: from }).await;
+                self.serve(&role, &to, Accepted { stream, read, peer: from, near }).await;
             }
             Err(error) => tracing::warn!(%error, "a connection between roles was refused"),
         }

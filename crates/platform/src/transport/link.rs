@@ -19,6 +19,7 @@ use wire::{
 use super::outgoing::Outgoing;
 use crate::{
     body::Body,
+    cores,
     limits::{CALLS_IN_FLIGHT_MAX, KEPT_BUFFER_BYTES, LINK_QUEUE_MAX},
 };
 
@@ -38,6 +39,8 @@ pub(super) struct Link {
     in_flight: Semaphore,
     /// The member at the other end.
     pub(super) peer: String,
+    /// Both ends are of one host.
+    near: bool,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +56,10 @@ struct State {
     served: usize,
     /// Of the driver, while it sleeps.
     waker: Option<Waker>,
+    /// Where the other end knows this one's thread to be held.
+    told: Option<u16>,
+    /// Where the other end said that its own is held.
+    heard: Option<u16>,
     over: bool,
     leaving: bool,
 }
@@ -65,13 +72,24 @@ pub(super) struct Gathered {
     queued: usize,
 }
 
+impl State {
+    fn tell(&mut self, held: Option<usize>) {
+        let held = held.and_then(|core| u16::try_from(core).ok());
+        if self.told != held {
+            self.told = held;
+            frame::put(&mut self.out, &Frame::At(held));
+        }
+    }
+}
+
 impl Link {
-    pub(super) fn new(peer: String) -> Link {
+    pub(super) fn new(peer: String, near: bool) -> Link {
         Link {
             state: Mutex::default(),
             queue: Semaphore::new(LINK_QUEUE_MAX),
             in_flight: Semaphore::new(CALLS_IN_FLIGHT_MAX),
             peer,
+            near,
         }
     }
 
@@ -94,6 +112,9 @@ impl Link {
         let (first, mut rest) = Outgoing::open(body);
         self.write(|state| {
             let (stream, before) = (state.calls, state.out.len());
+            if self.near {
+                state.tell(cores::held());
+            }
             frame::put_call(&mut state.out, stream, message, &first, rest.is_some())?;
             state.calls += 1;
             state.bodies.extend(rest.take().map(|rest| rest.of(stream)));
@@ -210,7 +231,21 @@ impl Link {
     pub(super) fn serves_one_more(&self) -> bool {
         let mut state = self.lock();
         state.served += 1;
-        state.served <= CALLS_IN_FLIGHT_MAX
+        let served = state.served;
+        drop(state);
+        if self.near && served > 1 && cores::held().is_some() {
+            cores::let_go();
+        }
+        served <= CALLS_IN_FLIGHT_MAX
+    }
+
+    /// The other end's thread is held to a core, or free again. Of another host's
+    /// cores nothing is known.
+    pub(super) fn hears_of(&self, core: Option<u16>) {
+        if self.near {
+            self.lock().heard = core;
+            cores::told(core.map(usize::from));
+        }
     }
 
     /// Exchanges what has been sent for what is to be sent. Where there is nothing,
@@ -258,6 +293,9 @@ impl Link {
         drop(state);
         self.queue.close();
         self.in_flight.close();
+        if gone.heard.is_some() {
+            cores::let_go();
+        }
         drop(gone);
     }
 }

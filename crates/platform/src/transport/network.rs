@@ -252,6 +252,14 @@ impl Listening {
 }
 
 impl Arrived {
+    /// Both ends are certainly of one host.
+    pub(super) fn is_near(&self) -> bool {
+        match self {
+            Arrived::Unix(_) => true,
+            Arrived::Tcp(..) | Arrived::Simulated(_) => false,
+        }
+    }
+
     /// Nothing is read from an end that proves nothing, where it must.
     pub(super) async fn prove(self, network: &Network) -> Result<(Stream, Proof), DialError> {
         match (self, &network.0) {

@@ -149,7 +149,7 @@ async fn keep(shared: Arc<Shared>, dialler: Dialler) {
 }
 
 async fn connected(shared: &Shared, dialler: &Dialler, stream: Stream, read: BytesMut) {
-    let link = Arc::new(Link::new(dialler.hello.to.clone()));
+    let link = Arc::new(Link::new(dialler.hello.to.clone(), dialler.address.is_near()));
     let driver = Driver::new(stream, read, Arc::clone(&link), Nobody);
     shared.line.change(|line| {
         line.link = Some(Arc::clone(&link));

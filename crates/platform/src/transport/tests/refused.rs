@@ -59,7 +59,7 @@ async fn another_version_is_refused_by_either_end() {
     let mut stream = raw(&stage).await;
     say(&mut stream, &Frame::Hello(other.into())).await.unwrap();
     let refused = greeting(&mut stream).await.unwrap_err().to_string();
-    assert!(refused.contains("version 2 was offered, 1 is spoken here"), "{refused}");
+    assert!(refused.contains("version 3 was offered, 2 is spoken here"), "{refused}");
 
     // The end that calls hears a greeting of another version.
     let mut place = stage.network.listen("old").unwrap();
