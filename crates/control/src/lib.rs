@@ -29,6 +29,7 @@ mod link;
 mod list_functions;
 mod list_versions_by_function;
 mod marker;
+mod metrics;
 mod opaque;
 mod provisioned_concurrency;
 mod provisioning;

@@ -6,6 +6,7 @@
 //! epochs go on over a restart (I6). A manager that does not answer, or that is in
 //! another life, is taken for lost until it answers: it is told everything again.
 
+mod meter;
 mod sets;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -15,7 +16,7 @@ use decide::{
     ring::Ring,
 };
 use model::{AccountId, FunctionName, ManagerId, Now};
-use platform::{Caller, Clock, TaskKind, Tasks, tasks::Stop};
+use platform::{Caller, Clock, Meters, TaskKind, Tasks, meters::Asked, tasks::Stop};
 use store::{Followed, Store, schema};
 use tokio::sync::mpsc;
 use wire::manager::{ManagerAnswer, ManagerCall, ManagerNote, TargetsHeld};
@@ -38,10 +39,18 @@ pub struct Provisioning {
 enum Event {
     Held(ManagerId, TargetsHeld),
     Silent(ManagerId),
+    /// Somebody reads the metrics.
+    Asked(Asked),
 }
 
 /// Runs until the process stops. One per installation.
-pub fn start(provisioning: Provisioning, clock: Clock, tasks: &Tasks, store: Store) {
+pub fn start(
+    provisioning: Provisioning,
+    clock: Clock,
+    tasks: &Tasks,
+    meters: Meters,
+    store: Store,
+) {
     let (events, queue) = mpsc::channel(PROVISIONING_QUEUE_MAX);
     for (manager, caller) in &provisioning.managers {
         let ask = ask(*manager, caller.clone(), clock.clone(), events.clone());
@@ -53,6 +62,7 @@ pub fn start(provisioning: Provisioning, clock: Clock, tasks: &Tasks, store: Sto
         lives: BTreeMap::new(),
         charges: BTreeMap::new(),
         sets: Sets::new(store.clone(), clock.clone()),
+        meter: meter::Meter::new(meters, events),
         clock,
     };
     tasks.spawn(TaskKind::Role, "provisioning controller", shell.run(store, queue, tasks.clone()));
@@ -82,6 +92,7 @@ struct Shell {
     /// What each function is charged, for managers that come back.
     charges: BTreeMap<(AccountId, FunctionName), u32>,
     sets: Sets,
+    meter: meter::Meter,
     clock: Clock,
 }
 
@@ -123,6 +134,10 @@ impl Shell {
 
     fn event(&mut self, event: Event) -> Vec<Input> {
         match event {
+            Event::Asked(asked) => {
+                self.meter.sample(&self.controller, asked);
+                Vec::new()
+            }
             Event::Silent(manager) => {
                 let known = self.lives.remove(&manager);
                 known.map(|_| Input::ManagerLost(manager)).into_iter().collect()

@@ -13,7 +13,7 @@ use std::{
 use control::{ManagerCaller, Provisioning};
 use decide::ring::Ring;
 use model::{Effort, Epoch, KeyHash, ManagerId, RingVersion, Span, TargetReport, Trouble};
-use platform::{Clock, Inbox, Mail, TaskKind, Tasks, transport::in_process};
+use platform::{Clock, Inbox, Mail, Meters, TaskKind, Tasks, transport::in_process};
 use serde_json::{Value, json};
 use stage::{NOW_MS, Stage, path};
 use wire::manager::{ManagerAnswer, ManagerCall, ManagerNote, TargetsHeld};
@@ -149,7 +149,8 @@ impl Region {
         let ring = Ring::new(RingVersion(1), &[ManagerId(0), ManagerId(1)]);
         let provisioning = Provisioning { ring, managers: self.managers.clone() };
         let store = self.stage.store.clone();
-        control::start_provisioning(provisioning, self.clock.clone(), &self.controller, store);
+        let (clock, meters) = (self.clock.clone(), Meters::default());
+        control::start_provisioning(provisioning, clock, &self.controller, meters, store);
     }
 
     async fn restart(&mut self) {

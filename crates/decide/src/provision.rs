@@ -28,6 +28,7 @@ pub use model::{
 
 use crate::{book::Target, ring::Ring, route::SetRecord};
 use set::Set;
+pub use set::Sums;
 
 /// What is wanted of one version.
 #[derive(Clone, Debug)]
@@ -119,6 +120,11 @@ impl Controller {
     /// What is known of a set; none where nothing is wanted or left.
     pub fn status(&self, hash: KeyHash) -> Option<Status> {
         self.sets.get(&hash).map(Set::status)
+    }
+
+    /// Every set that is wanted or drains, with its sums over all managers.
+    pub fn sets(&self) -> impl Iterator<Item = (&PoolKey, Sums)> {
+        self.sets.values().map(|set| (set.key(), set.sums()))
     }
 
     fn want(&mut self, now: Now, want: Want, out: &mut Vec<Output>) {

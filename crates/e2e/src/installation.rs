@@ -6,8 +6,8 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader},
-    net::TcpListener,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Stdio},
 };
@@ -51,6 +51,8 @@ pub struct Installation {
 struct Process {
     child: Child,
     endpoint: Option<String>,
+    /// Where it shows its metrics.
+    metrics: String,
 }
 
 impl Installation {
@@ -93,6 +95,19 @@ impl Installation {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// What a process shows of a metric, summed over its series; `labels` as they are
+    /// written in one, such as `function="f"`. None where there is no such series.
+    pub fn metric(&self, process: &str, name: &str, labels: &str) -> Option<f64> {
+        let page = read_page(&self.processes[process].metrics);
+        let value = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let of = series.strip_prefix(name)?;
+            let named = of.is_empty() || of.starts_with('{');
+            (named && of.contains(labels)).then(|| value.parse::<f64>().expect("a number"))
+        };
+        page.lines().filter_map(value).reduce(|sum, value| sum + value)
+    }
+
     pub fn log(&self, name: &str) -> String {
         fs::read_to_string(self.home.path().join(name).join("log")).unwrap_or_default()
     }
@@ -120,7 +135,7 @@ impl Installation {
             .arg("--objects")
             .arg(format!("file:{}", home.join("objects").display()))
             // Several workers share this machine.
-            .args(["--memory-mb", "4096"]);
+            .args(["--memory-mb", "4096", "--metrics", "127.0.0.1:0"]);
         if self.between == Between::Certificates {
             command.arg("--certificates").arg(home.join("certificates"));
         }
@@ -132,7 +147,8 @@ impl Installation {
         let said: Value = serde_json::from_str(&line)
             .unwrap_or_else(|_| panic!("{name} said {line:?}, log:\n{}", self.log(name)));
         let endpoint = said["endpoint"].as_str().map(ToOwned::to_owned);
-        self.processes.insert(name.to_owned(), Process { child, endpoint });
+        let metrics = said["metrics"].as_str().expect("it shows its metrics").to_owned();
+        self.processes.insert(name.to_owned(), Process { child, endpoint, metrics });
     }
 
     /// SIGTERM to all, frontends first, and a clean end of each.
@@ -206,6 +222,20 @@ fn write_members(home: &Path, names: &[String], between: Between) {
             run(&["issue", &authority.display().to_string(), "--roles", name, "--to", &to]);
         }
     }
+}
+
+/// `GET` of an address of this host.
+fn read_page(url: &str) -> String {
+    let (address, path) =
+        url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("a URL");
+    let mut stream = TcpStream::connect(address).expect("the page can be reached");
+    let request = format!("GET /{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it can be asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    body.to_owned()
 }
 
 fn run(arguments: &[&str]) {

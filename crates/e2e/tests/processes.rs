@@ -211,6 +211,25 @@ async fn a1_2_paid_calls_are_warm_and_the_next_one_spills() {
     let answers = futures_util::future::join_all(calls).await;
     let on_demand = answers.iter().filter(|(answer, _)| type_of(answer) == "on-demand").count();
     assert_eq!(on_demand, 1, "the eleventh spills");
+    let of_version = format!("function=\"f\",qualifier=\"{version}\"");
+    let counted = |metric: &str| -> f64 {
+        let of = |n| installation.metric(&format!("frontend-{n}"), metric, &of_version);
+        (1..=3).filter_map(of).sum()
+    };
+    let figures = [
+        ("lambent_invocations_total", 21.0),
+        ("lambent_provisioned_concurrency_invocations_total", 20.0),
+        ("lambent_provisioned_concurrency_spillover_invocations_total", 1.0),
+        ("lambent_cold_starts_total", 1.0),
+        ("lambent_concurrent_executions", 0.0),
+        ("lambent_errors_total", 0.0),
+        ("lambent_throttles_total", 0.0),
+    ];
+    for (metric, figure) in figures {
+        assert_eq!(counted(metric), figure, "{metric}");
+    }
+    let of_set = |metric| installation.metric("control", metric, &of_version);
+    assert_eq!(of_set("lambent_provisioned_concurrency_available"), Some(10.0));
 
     // A1.6 with real processes: the set is whole again after a manager died.
     installation.kill("manager-2");

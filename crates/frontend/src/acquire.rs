@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use decide::{
     book::Mode,
+    route,
     search::{Answer, Next, Set},
 };
 use model::{
@@ -41,6 +42,8 @@ pub(crate) struct Served {
     pub(crate) manager: ManagerId,
     /// The provisioned pool that it is of.
     set: Option<KeyHash>,
+    /// For metrics and bills.
+    pub(crate) counts_as: route::Served,
 }
 
 impl Drop for Served {
@@ -244,7 +247,8 @@ fn conclude(
         Found::Granted(grant) => {
             learn(Answer::Granted { load, warm: grant.warm, took: now.since(at) });
             let set = path_set.filter(|_| set == Set::Provisioned);
-            let served = Served { gate: Arc::clone(gate), manager, set };
+            let counts_as = gate.router.counts_as(path, asked.set);
+            let served = Served { gate: Arc::clone(gate), manager, set, counts_as };
             Ok(Some(Lease(Some((grant, served)))))
         }
         Found::NoIdle => {

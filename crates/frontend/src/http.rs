@@ -27,6 +27,8 @@ enum Route {
     /// A link that carries its own permission.
     CodeDownload,
     Health,
+    /// Where it is shown here.
+    Metrics,
     /// Everything else of the API, known or not.
     Control,
 }
@@ -45,6 +47,7 @@ fn route(method: &Method, path: &str) -> Route {
         }
         (&Method::GET, [Some("lambent"), Some("v1"), Some("code"), ..]) => Route::CodeDownload,
         (&Method::GET, [Some("lambent"), Some("v1"), Some("health"), None, None]) => Route::Health,
+        (&Method::GET, [Some("metrics"), None, ..]) => Route::Metrics,
         _ => Route::Control,
     }
 }
@@ -120,7 +123,10 @@ async fn answer(gate: &Arc<Gate>, message: Request<Incoming>) -> Answer {
         Route::Logs => logs::read(gate, message).await,
         Route::CodeDownload => control::pass_on(gate, request, message, control::Auth::Link).await,
         Route::Health => Ok(respond::with_status(http::StatusCode::OK, "ok\n".into())),
-        Route::Control => control::pass_on(gate, request, message, control::Auth::Signature).await,
+        Route::Metrics if gate.shows_metrics => Ok(respond::with_text(gate.meters.page().await)),
+        Route::Metrics | Route::Control => {
+            control::pass_on(gate, request, message, control::Auth::Signature).await
+        }
     };
     let mut answer = result.unwrap_or_else(|refusal| refusal.into_answer(request));
     respond::name_request(&mut answer, request);
@@ -143,6 +149,8 @@ mod tests {
             (Method::GET, "/lambent/v1/functions/f/logs", Route::Logs),
             (Method::GET, "/lambent/v1/code/1/f/2", Route::CodeDownload),
             (Method::GET, "/lambent/v1/health", Route::Health),
+            (Method::GET, "/metrics", Route::Metrics),
+            (Method::POST, "/metrics", Route::Control),
             (Method::GET, "/", Route::Control),
         ];
         for (method, path, wanted) in cases {

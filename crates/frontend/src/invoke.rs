@@ -64,6 +64,7 @@ pub(crate) async fn invoke(
         tail: head.tail,
     };
     // Admitted, routed, acquired and run; twice at most.
-    let outcome = run::run(gate, &target.callable, &invocation).await?;
+    let outcome = run::run(gate, &target.callable, &invocation).await;
+    let outcome = outcome.inspect_err(|refusal| gate.meter.refused(&target.callable, refusal))?;
     Ok(respond::ran(&target.callable, outcome))
 }

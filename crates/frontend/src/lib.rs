@@ -18,6 +18,8 @@ mod held;
 mod http;
 mod invoke;
 mod logs;
+mod meter;
+mod metrics;
 mod payload;
 mod provisioned;
 mod refusal;
@@ -33,7 +35,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use decide::ring::Ring;
 use model::{FrontendId, ManagerId, Region, WorkerId};
-use platform::{Caller, Clock, Entropy, Running, TaskKind, Tasks, cores::CallerCore};
+use platform::{Caller, Clock, Entropy, Meters, Running, TaskKind, Tasks, cores::CallerCore};
 use store::Store;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -58,6 +60,8 @@ pub struct Settings {
     pub frontends: Vec<FrontendId>,
     pub region: Region,
     pub trust: Trust,
+    /// `GET /metrics` is answered on the public port.
+    pub shows_metrics: bool,
 }
 
 /// What a frontend is made of. Clocks, stores and transports are arguments.
@@ -66,6 +70,7 @@ pub struct Ground {
     pub clock: Clock,
     pub entropy: Entropy,
     pub tasks: Tasks,
+    pub meters: Meters,
     pub store: Store,
     /// Of the managers that are configured; published versions take its place.
     pub ring: Ring,
@@ -83,6 +88,9 @@ pub(crate) struct Gate {
     clock: Clock,
     entropy: Entropy,
     tasks: Tasks,
+    meters: Meters,
+    meter: meter::Meter,
+    shows_metrics: bool,
     view: view::View,
     exact: Arc<exact::Exact>,
     router: route::Router,
@@ -103,8 +111,9 @@ pub struct Frontend {
 impl Frontend {
     /// Starts what runs beside the calls: the watched cache and the heartbeat.
     pub fn start(settings: Settings, ground: Ground) -> Frontend {
-        let Settings { frontend, frontends, region, trust } = settings;
-        let Ground { clock, entropy, tasks, store, ring, managers, workers, control } = ground;
+        let Settings { frontend, frontends, region, trust, shows_metrics } = settings;
+        let Ground { clock, entropy, tasks, meters, store, ring, managers, workers, control } =
+            ground;
         let exact = Arc::new(exact::Exact::default());
         let view = view::View::new(region.clone(), Arc::clone(&exact));
         let follow = view.clone().follow(store.clone(), tasks.clone());
@@ -118,6 +127,9 @@ impl Frontend {
             clock,
             entropy,
             tasks: tasks.clone(),
+            meter: meter::Meter::new(meters.clone()),
+            meters,
+            shows_metrics,
             view,
             exact,
             allowances: allowance::Allowed::new(frontends.len()),

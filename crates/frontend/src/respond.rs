@@ -54,6 +54,14 @@ pub(crate) fn with_status(status: StatusCode, body: Bytes) -> Answer {
     answer
 }
 
+/// In the form that Prometheus reads.
+pub(crate) fn with_text(page: String) -> Answer {
+    let mut answer = with_status(StatusCode::OK, Bytes::from(page));
+    let text = HeaderValue::from_static(platform::meters::CONTENT_TYPE);
+    answer.headers_mut().insert(header::CONTENT_TYPE, text);
+    answer
+}
+
 /// Every answer names its request.
 pub(crate) fn name_request(answer: &mut Answer, request: RequestId) {
     if let Ok(id) = HeaderValue::from_bytes(&request.to_ascii()) {

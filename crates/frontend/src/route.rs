@@ -85,6 +85,8 @@ pub(crate) struct Path {
     fallen: Preds,
     /// The pool of the version's provisioned set, where that is asked first.
     pub(crate) set: Option<KeyHash>,
+    /// The same, where there is one, asked or not.
+    paid: Option<KeyHash>,
     pub(crate) client: u64,
     pub(crate) client_cap: u32,
 }
@@ -197,6 +199,7 @@ impl Router {
         let bounds = Bounds { managers, spread, ..self.bounds(&memory, config.account) };
         let set = callable.provisioned.as_ref().map(|(_, hash)| *hash).zip(in_version);
         let known = set.and_then(|(hash, calls)| Some((hash, calls, memory.sets.get(&hash)?)));
+        let paid = known.as_ref().map(|(hash, ..)| *hash);
         let on_demand = RingArc { start: client, size: 1 };
         let plan = known.map(|(hash, calls, view)| {
             let on = self.ring_of_set(&rings, view.record());
@@ -225,6 +228,7 @@ impl Router {
             fallback: Vec::new(),
             fallen: Preds::NONE,
             set,
+            paid,
             client,
             client_cap,
         })
@@ -286,6 +290,15 @@ impl Router {
 
     pub(crate) fn keep_sets(&self, kept: &BTreeSet<KeyHash>) {
         self.memory().sets.retain(|set, _| kept.contains(set));
+    }
+
+    /// What a call counts as that was granted an environment.
+    pub(crate) fn counts_as(&self, path: &Path, from: search::Set) -> route::Served {
+        let Some(paid) = path.paid else { return route::Served::OnDemand };
+        let memory = self.memory();
+        let Some(view) = memory.sets.get(&paid) else { return route::Served::OnDemand };
+        let busy = (from == search::Set::Provisioned).then(|| view.set().busy);
+        route::served(view.record().limit, busy)
     }
 
     /// A call that the set served has ended.

@@ -14,6 +14,7 @@ use crate::{
     acquire::{Entry, Lease, Served, Wanted},
     admit::Slot,
     invoke::Invocation,
+    meter::Executing,
     refusal::Refusal,
     view::Callable,
 };
@@ -23,7 +24,14 @@ use crate::{
 struct InFlight {
     gate: Arc<Gate>,
     pending: Option<Pending<WorkerAnswer>>,
-    held: Option<(Slot, Served)>,
+    held: Option<Held>,
+}
+
+/// What a call has until it ends.
+struct Held {
+    slot: Slot,
+    _served: Served,
+    executing: Executing,
 }
 
 /// How a call ended, whatever its handler said.
@@ -59,7 +67,8 @@ pub(crate) async fn run(
             slot = Some(taken);
             continue;
         };
-        let held = Some((taken, served));
+        let executing = Executing::begin(gate.meter.of(callable), served.counts_as);
+        let held = Some(Held { slot: taken, _served: served, executing });
         let flight = InFlight { gate: Arc::clone(gate), pending: Some(pending), held };
         match flight.answer(gate, manager, lease).await? {
             Landed::Ran(ran, body) => return Ok(Outcome { ran: *ran, body, affinity }),
@@ -118,12 +127,15 @@ impl InFlight {
                 | WorkerRefusal::NoSuchEnvironment
                 | WorkerRefusal::Busy => Lease::refused(gate, manager, lease),
             }
-            let (slot, _) = self.held.take().ok_or_else(lost)?;
+            let Held { slot, .. } = self.held.take().ok_or_else(lost)?;
             return Ok(Landed::NotStarted(slot));
         }
         let WorkerAnswer::Ran(ran) = answer else {
             return Err(Refusal::internal("the worker answered something else"));
         };
+        if let Some(held) = &self.held {
+            held.executing.ran(&ran);
+        }
         let body = body.collect(limits::RESPONSE_BYTES_MAX).await;
         Ok(Landed::Ran(ran, body.map_err(Refusal::internal)?))
     }
@@ -133,7 +145,9 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let (Some(pending), Some(held)) = (self.pending.take(), self.held.take()) else { return };
         self.gate.tasks.spawn(TaskKind::Background, "abandoned call", async move {
-            let _ = pending.await;
+            if let Ok((WorkerAnswer::Ran(ran), _)) = pending.await {
+                held.executing.ran(&ran);
+            }
             drop(held);
         });
     }

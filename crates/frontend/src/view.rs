@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
+    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard},
 };
 
 use model::{
@@ -19,7 +19,7 @@ use store::{
     schema::{self, Place},
 };
 
-use crate::exact::Exact;
+use crate::{exact::Exact, meter::VersionMeter};
 
 /// A pool and its place on the ring.
 pub(crate) type Pool = (Arc<PoolKey>, KeyHash);
@@ -34,6 +34,8 @@ pub(crate) struct Callable {
     pub(crate) provisioned: Option<Pool>,
     /// Without a qualifier.
     pub(crate) arn: Arc<str>,
+    /// Made at the first call.
+    pub(crate) meter: OnceLock<Arc<VersionMeter>>,
 }
 
 impl Callable {
@@ -197,6 +199,7 @@ impl View {
                 Some((key, hash))
             }
         };
-        Arc::new(Callable { config: Arc::new(config), key, hash, provisioned, arn })
+        let (config, meter) = (Arc::new(config), OnceLock::new());
+        Arc::new(Callable { config, key, hash, provisioned, arn, meter })
     }
 }

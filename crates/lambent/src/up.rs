@@ -14,14 +14,15 @@ mod host;
 mod install;
 mod isolation;
 mod links;
+mod page;
 mod panics;
 mod roles;
 mod shutdown;
 
-use std::{io::IsTerminal, path::PathBuf, time::Duration};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
-use platform::{Clock, Entropy, Tasks, tasks::Stop};
+use platform::{Clock, Entropy, Meters, TaskKind, Tasks, tasks::Stop};
 use sandbox::Launcher;
 
 use self::{
@@ -116,7 +117,9 @@ impl Up {
         let (clock, entropy, tasks) = (Clock::system(), Entropy::system(), Tasks::default());
         let mut links = Links::new(&settings, &tasks)?;
         let (isolation, launcher) = host.unzip();
+        let meters = Meters::default();
         let listener = settings.answers_the_public().then(|| listen(&settings)).transpose()?;
+        let page = show_metrics(&settings, &meters, &clock, &tasks)?;
         let public = listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
         let come_up = async {
             let store = open_store(&settings, &links, &clock, &tasks)?;
@@ -126,6 +129,7 @@ impl Up {
                 clock: clock.clone(),
                 entropy: entropy.clone(),
                 tasks: tasks.clone(),
+                meters,
                 store,
                 objects,
                 launcher,
@@ -142,8 +146,11 @@ impl Up {
         if let Some(access) = &access {
             data::write_access(&settings.data, access)?;
         }
+        // The API's own port shows them to this host.
+        let shown = page.or(public.filter(|address| address.ip().is_loopback()));
         let banner =
-            Banner::gather(&settings, access.as_ref(), &installed, isolation, &tasks).await?;
+            Banner::gather(&settings, access.as_ref(), shown, &installed, isolation, &tasks)
+                .await?;
         if self.json {
             banner.json()?
         } else {
@@ -226,13 +233,31 @@ fn listen(settings: &Checked) -> anyhow::Result<tokio::net::TcpListener> {
     })
 }
 
+fn show_metrics(
+    settings: &Checked,
+    meters: &Meters,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> anyhow::Result<Option<SocketAddr>> {
+    meters.keep(clock.clone(), tasks);
+    let Some(address) = settings.metrics else { return Ok(None) };
+    let listener = platform::listen::tcp(address).map_err(|error| {
+        let todo = "another program may have the port: choose one with --metrics ADDRESS:PORT";
+        Failure::failed(error.to_string(), todo)
+    })?;
+    let address = listener.local_addr()?;
+    let page = page::serve(listener, meters.clone(), tasks.clone());
+    tasks.spawn(TaskKind::Listener, "page of metrics", page);
+    Ok(Some(address))
+}
+
 /// What clients on this host need. An address that stands for all of them is
 /// reached over loopback.
-fn access(installed: &Installed, mut address: std::net::SocketAddr) -> Access {
+fn access(installed: &Installed, mut address: SocketAddr) -> Access {
     if address.ip().is_unspecified() {
         let loopback: std::net::IpAddr = match address {
-            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         };
         address.set_ip(loopback);
     }

@@ -4,7 +4,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -117,6 +118,19 @@ fn a_function_s_life_with_the_commands_for_people() {
     assert!(deployed.contains("my-hello") && deployed.contains("Created"), "{deployed}");
     assert_eq!(ok(&data, &["invoke", "my-hello", "-p", "{\"n\":41}"]), "{\"n\": 42}\n");
 
+    let page = metrics(up.said["metrics"].as_str().expect("loopback shows its metrics"));
+    for line in [
+        "lambent_invocations_total{account=\"ACCOUNT\",function=\"my-hello\",qualifier=\"$LATEST\"} 1",
+        "lambent_cold_starts_total{account=\"ACCOUNT\",function=\"my-hello\",qualifier=\"$LATEST\"} 1",
+        "lambent_environments{state=\"idle\"} 1",
+        "lambent_environments_granted_total{warm=\"false\"} 1",
+        "lambent_claimed_account_concurrency{account=\"ACCOUNT\"} 0",
+        "lambent_broken_invariants_total{invariant=\"I1\"} 0",
+    ] {
+        let line = line.replace("ACCOUNT", up.said["account"].as_str().unwrap());
+        assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+    }
+
     let failed = run(&data, &["invoke", "my-hello", "-p", "{\"n\":0}", "--tail"]);
     assert_eq!(failed.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&failed.stdout).contains("no zero"));
@@ -139,6 +153,17 @@ fn a_function_s_life_with_the_commands_for_people() {
     assert_eq!(gone.status.code(), Some(4));
     assert!(String::from_utf8_lossy(&gone.stderr).contains("ResourceNotFoundException"));
     assert_eq!(up.end(), Some(0));
+}
+
+/// `GET` of the page, with its head.
+fn metrics(url: &str) -> String {
+    let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(address).expect("it can be reached");
+    let head = format!("GET /{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    page
 }
 
 /// Log lines are written by a thread of their own: followed until they are there.

@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod follow;
+mod meter;
+mod metrics;
 mod owner;
 mod perform;
 mod registers;
@@ -19,7 +21,7 @@ mod workers;
 use std::collections::BTreeMap;
 
 use model::{ManagerId, WorkerId};
-use platform::{Caller, Clock, Inbox, TaskKind, Tasks};
+use platform::{Caller, Clock, Inbox, Meters, TaskKind, Tasks};
 use store::Store;
 use wire::{
     manager::{ManagerAnswer, ManagerCall, ManagerNote},
@@ -40,7 +42,14 @@ pub struct Settings {
 }
 
 /// Starts the owner task of this manager's book and counter.
-pub fn start(settings: Settings, clock: Clock, tasks: &Tasks, store: Store, inbox: ManagerInbox) {
+pub fn start(
+    settings: Settings,
+    clock: Clock,
+    tasks: &Tasks,
+    meters: Meters,
+    store: Store,
+    inbox: ManagerInbox,
+) {
     let (events, queue) = owner::events();
     let rings = rings::follow(store.clone(), events.clone(), tasks.clone());
     tasks.spawn(TaskKind::Role, "manager's view of rings", rings);
@@ -52,6 +61,6 @@ pub fn start(settings: Settings, clock: Clock, tasks: &Tasks, store: Store, inbo
         let watch = workers::watch(settings.manager, *worker, caller.clone(), events.clone());
         tasks.spawn(TaskKind::Role, "manager's view of a worker", watch);
     }
-    let owner = owner::Owner::new(settings, clock, tasks.clone(), events);
+    let owner = owner::Owner::new(settings, clock, tasks.clone(), meters, events);
     tasks.spawn(TaskKind::Role, "manager", owner.run(inbox, queue));
 }

@@ -14,7 +14,7 @@ use model::{
     Attrs, Denied, FrontendId, FunctionConfig, KeyHash, LeaseId, ManagerId, Now, PoolKey, Register,
     RingVersion, Span, Trouble, VersionId, WorkerId, limits,
 };
-use platform::{Call, Clock, Mail, TaskKind, Tasks, transport::Reply};
+use platform::{Call, Clock, Mail, Meters, TaskKind, Tasks, meters::Asked, transport::Reply};
 use tokio::sync::mpsc;
 use wire::{
     manager::{Acquire, Admit, Admitted, Inspection, ManagerAnswer, ManagerCall, ManagerNote},
@@ -22,8 +22,8 @@ use wire::{
 };
 
 use crate::{
-    ManagerCaller, ManagerInbox, Settings, WorkerCaller, follow::Fact, registers::Registers,
-    targets::Targets, tenancy::Tenancies, timer::Timer, workers,
+    ManagerCaller, ManagerInbox, Settings, WorkerCaller, follow::Fact, meter::Meter,
+    registers::Registers, targets::Targets, tenancy::Tenancies, timer::Timer, workers,
 };
 
 /// A call waits for an environment no longer than any function may run.
@@ -42,6 +42,8 @@ pub(crate) enum Event {
     Stored(Fact),
     /// A ring version was published, or was there at the start.
     Ring(RingVersion, Attrs),
+    /// Somebody reads the metrics.
+    Asked(Asked),
 }
 
 /// Who waits for the answer to a ticket.
@@ -80,6 +82,7 @@ pub(crate) struct Owner {
     pub(crate) tenancies: Tenancies,
     pub(crate) targets: Targets,
     pub(crate) book: Book,
+    pub(crate) meter: Meter,
     registers: Registers,
     outputs: Outputs,
     ticket: u64,
@@ -90,9 +93,11 @@ impl Owner {
         settings: Settings,
         clock: Clock,
         tasks: Tasks,
+        meters: Meters,
         events: mpsc::Sender<Event>,
     ) -> Owner {
         Owner {
+            meter: Meter::new(meters, events.clone()),
             clock,
             tasks,
             events,
@@ -281,6 +286,7 @@ impl Owner {
             }
             Event::Stored(fact) => self.stored(fact),
             Event::Ring(v, attrs) => self.tell(Input::Ring { v, attrs }),
+            Event::Asked(asked) => self.meter.sample(&self.book, &self.counter, asked),
         }
     }
 

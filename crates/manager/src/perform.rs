@@ -38,7 +38,10 @@ impl Owner {
                 let from = self.manager;
                 self.order(worker, WorkerNote::Transfer { env, epoch, from, to });
             }
-            Output::Fact(fact) => tracing::trace!(?fact, "book"),
+            Output::Fact(fact) => {
+                tracing::trace!(?fact, "book");
+                self.meter.count(&fact);
+            }
         }
     }
 

@@ -23,6 +23,9 @@ pub const I15: Invariant = Invariant(15);
 pub const I20: Invariant = Invariant(20);
 pub const I27: Invariant = Invariant(27);
 
+/// Those that code checks.
+pub const ALL: [Invariant; 12] = [I1, I2, I3, I4, I5, I6, I7, I8, I11, I15, I20, I27];
+
 const COUNT: usize = 28;
 static BROKEN: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
 

@@ -134,6 +134,19 @@ pub const TARGET_RETRY_MAX: Span = Span::secs(60);
 /// After a change of the ring nothing is started that handoff may still bring.
 pub const HANDOFF_WAIT: Span = Span::secs(10);
 
+// A cell (ours): the size that `sim region` plays, and that is tested (X4). Above it the
+// file of members and the publisher of rings refuse.
+pub const CELL_FRONTENDS_MAX: usize = 100;
+pub const CELL_MANAGERS_MAX: usize = 1_000;
+pub const CELL_WORKERS_MAX: usize = 1_000;
+
+// Metrics (ours).
+/// Versions of functions with series of their own at one frontend; the calls of further
+/// ones are counted together, as those of the function `(others)`.
+pub const VERSIONS_METERED_MAX: usize = 1_000;
+/// Accounts with series of their own at one manager; further ones are not shown.
+pub const ACCOUNTS_METERED_MAX: usize = 100;
+
 // Queues between tasks (ours).
 /// Messages waiting at one role; a full queue makes the sender wait.
 pub const ROLE_QUEUE_MAX: usize = 4_096;

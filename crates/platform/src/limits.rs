@@ -1,5 +1,6 @@
-//! Bounds of the transport between processes, each with its reaction. All are ours;
-//! limits that more than one crate knows stand in `model::limits`.
+//! Bounds of the transport between processes and of what a process says about itself,
+//! each with its reaction. All are ours; limits that more than one crate knows stand in
+//! `model::limits`.
 
 use model::Span;
 
@@ -36,3 +37,11 @@ pub const SILENCE: Span = Span::secs(5);
 pub const SILENCES_MAX: u32 = 2;
 /// Connections served at once; further ones are hung up on.
 pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// Upper ends of the buckets of a histogram of milliseconds.
+pub const HISTOGRAM_BUCKETS_MS: [f64; 13] =
+    [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 5_000.0, 30_000.0, 900_000.0];
+/// How long the page of metrics waits for the roles' values; then it shows older ones.
+pub const SAMPLE_TTL: Span = Span::millis(500);
+/// Time between two gatherings of what histograms were given.
+pub const UPKEEP_PERIOD: Span = Span::secs(5);

@@ -66,9 +66,9 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            frontends: 100,
-            managers: 1_000,
-            workers: 1_000,
+            frontends: limits::CELL_FRONTENDS_MAX,
+            managers: limits::CELL_MANAGERS_MAX,
+            workers: limits::CELL_WORKERS_MAX,
             slots_per_worker: 100,
             managers_per_worker: 10,
             concurrency: limits::ACCOUNT_CONCURRENCY_DEFAULT,

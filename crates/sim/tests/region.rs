@@ -2,7 +2,7 @@
 //! twice, and what the acceptance lists ask of many frontends and managers together.
 
 use decide::Dice;
-use model::{Now, Reason, Span};
+use model::{Now, Reason, Span, limits};
 use sim::region::{Arrivals, Config, Distributions, Function, Incident, Population, Summary, play};
 
 fn small() -> Config {
@@ -169,4 +169,15 @@ fn a7_6_gossip_of_a_hundred_frontends_is_small() {
     let each = summary.gossip_bytes / frontends / seconds;
     assert!(each > 500, "{each} bytes a second: something was told");
     assert!(each < 50_000, "{each} bytes a second of each frontend");
+}
+
+/// The largest cell that the file of members and the ring publisher take.
+#[test]
+fn x4_a_cell_of_the_largest_size_serves_and_owes_nothing() {
+    let config = Config { span: Span::secs(20), ..Config::default() };
+    assert_eq!(config.managers, limits::CELL_MANAGERS_MAX);
+    let population = drawn(20_000, 2_000.0, 4);
+    // Ends with assertions of I1 to I5, I7 and I27, and that the books agree.
+    let summary = play(&config, &population, &Arrivals::Drawn(config.span), 5);
+    assert!(summary.calls > 1_000 && summary.lost_calls == 0, "{summary}");
 }

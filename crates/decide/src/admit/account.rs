@@ -204,6 +204,11 @@ impl Account {
         self.lent = self.lent - before + after;
     }
 
+    /// Calls in flight, and slots of which each may have its call.
+    pub(super) fn in_use(&self) -> u32 {
+        self.in_flight + self.lent
+    }
+
     /// What is lent counts as in flight: each slot may have its call.
     pub(super) fn claimed(&self) -> Claimed {
         Claimed {

@@ -184,6 +184,12 @@ impl Counter {
         self.accounts.get(&account).map(Account::claimed).unwrap_or_default()
     }
 
+    /// Of each account that was ever spoken of: calls in flight, lent slots included, and
+    /// what its concurrency is taken by.
+    pub fn accounts(&self) -> impl Iterator<Item = (AccountId, u32, Claimed)> {
+        self.accounts.iter().map(|(id, account)| (*id, account.in_use(), account.claimed()))
+    }
+
     pub fn in_flight(&self, account: AccountId, function: &FunctionName) -> u32 {
         self.accounts.get(&account).map_or(0, |a| a.in_flight(function))
     }

@@ -55,11 +55,13 @@ impl Site {
 }
 
 /// Sums over the reports of all managers.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sums {
-    envs: u32,
-    busy: u32,
-    starting: u32,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// What is wanted; environments above it count as on-demand (A2).
+    pub limit: u32,
+    pub envs: u32,
+    pub busy: u32,
+    pub starting: u32,
 }
 
 #[derive(Debug)]
@@ -195,9 +197,11 @@ impl Set {
         Status { requested, allocated, available, state, cause }
     }
 
-    fn sums(&self) -> Sums {
+    pub(super) fn sums(&self) -> Sums {
         let reports = self.sites.values().filter_map(|site| site.report);
-        reports.fold(Sums::default(), |sum, report| Sums {
+        let none = Sums { limit: self.limit, ..Sums::default() };
+        reports.fold(none, |sum, report| Sums {
+            limit: sum.limit,
             envs: sum.envs + report.envs,
             busy: sum.busy + report.busy,
             starting: sum.starting + report.starting,

@@ -12,7 +12,10 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use model::{Attrs, FleetId, ManagerId, RingRecord, RingState, RingVersion, ring::KEY_SHARE_WHOLE};
+use model::{
+    Attrs, FleetId, ManagerId, RingRecord, RingState, RingVersion, limits::CELL_MANAGERS_MAX,
+    ring::KEY_SHARE_WHOLE,
+};
 
 use super::versions::Rings;
 
@@ -32,6 +35,10 @@ pub struct Facts<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
     NoMembers,
+    /// More than a cell is tested with (X4).
+    TooManyMembers {
+        members: usize,
+    },
     UnknownMember(ManagerId),
     NotNewer {
         v: RingVersion,
@@ -56,6 +63,11 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unfit::NoMembers => write!(f, "a ring needs at least one manager"),
+            Unfit::TooManyMembers { members } => write!(
+                f,
+                "{members} managers are more than the {CELL_MANAGERS_MAX} that a cell is tested \
+                 with: make another installation for the rest"
+            ),
             Unfit::UnknownMember(member) => write!(f, "manager {member} does not exist"),
             Unfit::NotNewer { v, newest } => {
                 write!(f, "version {v} is not above {newest}, the newest that was published")
@@ -108,6 +120,10 @@ impl Rings {
         }
         if record.members.is_empty() {
             return Err(Unfit::NoMembers);
+        }
+        let members = record.members.len();
+        if members > CELL_MANAGERS_MAX {
+            return Err(Unfit::TooManyMembers { members });
         }
         if let Some(unknown) = record.members.iter().find(|m| !facts.managers.contains(m)) {
             return Err(Unfit::UnknownMember(*unknown));
@@ -239,6 +255,21 @@ mod tests {
         assert_eq!(back.members, MANAGERS);
         assert_eq!(rings.check(&back, facts(0)), Ok(()));
         assert_eq!(first().way_back(), None);
+    }
+
+    #[test]
+    fn x4_a_ring_of_more_managers_than_a_cell_is_tested_with_is_refused() {
+        let rings = Rings::of([]);
+        let check = |managers: usize| {
+            let members: Vec<ManagerId> = (1..=managers as u64).map(ManagerId).collect();
+            let record = rings.successor(FleetId(1), members.clone(), Attrs::default());
+            rings.check(&record, Facts { managers: &members, in_flight_max: 0 })
+        };
+        assert_eq!(check(CELL_MANAGERS_MAX), Ok(()));
+        let refused = check(CELL_MANAGERS_MAX + 1).unwrap_err();
+        assert_eq!(refused, Unfit::TooManyMembers { members: CELL_MANAGERS_MAX + 1 });
+        let text = alloc::format!("{refused}");
+        assert!(text.contains("1001") && text.contains("the 1000 that"), "{text}");
     }
 
     #[test]

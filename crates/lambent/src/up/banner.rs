@@ -1,7 +1,7 @@
 //! What `up` says once it listens: where, how to use it, what this host runs, and
 //! what it lacks. Standard output; the log goes to standard error.
 
-use std::path::Path;
+use std::{net::SocketAddr, path::Path};
 
 use platform::Tasks;
 use serde_json::json;
@@ -21,6 +21,8 @@ use crate::{
 pub(super) struct Banner {
     /// Where the public API is, if here.
     endpoint: Option<String>,
+    /// Where this process shows its metrics.
+    metrics: Option<String>,
     /// Of this process, where others have the rest.
     roles: Option<String>,
     region: String,
@@ -46,6 +48,7 @@ impl Banner {
     pub(super) async fn gather(
         settings: &Checked,
         access: Option<&Access>,
+        metrics: Option<SocketAddr>,
         installed: &Installed,
         isolation: Option<Isolation>,
         tasks: &Tasks,
@@ -65,6 +68,7 @@ impl Banner {
         let names = || own.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         Ok(Banner {
             endpoint: access.map(|access| access.endpoint.clone()),
+            metrics: metrics.map(|address| format!("http://{address}/metrics")),
             roles: (all != own).then(names),
             region: installed.installation.region.to_string(),
             account: installed.installation.account.to_string(),
@@ -89,6 +93,9 @@ impl Banner {
                 "  first steps   lambent deploy DIR{data_option}; lambent --help"
             ))?;
         }
+        if let Some(metrics) = &self.metrics {
+            print::line(&format!("  metrics       {metrics}"))?;
+        }
         if let Some(roles) = &self.roles {
             print::line(&format!("  roles         {roles}"))?;
         }
@@ -106,6 +113,7 @@ impl Banner {
     pub(super) fn json(&self) -> anyhow::Result<()> {
         print::json(&json!({
             "endpoint": self.endpoint,
+            "metrics": self.metrics,
             "roles": self.roles,
             "region": self.region,
             "account": self.account,

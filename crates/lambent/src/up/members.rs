@@ -11,7 +11,7 @@
 
 use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr};
 
-use model::{FrontendId, ManagerId, WorkerId};
+use model::{FrontendId, ManagerId, WorkerId, limits};
 use platform::transport::Address;
 use serde::Deserialize;
 
@@ -111,7 +111,24 @@ impl Members {
         lacks(members.frontends().next().is_some(), "frontend")?;
         lacks(members.managers().next().is_some(), "manager")?;
         lacks(members.workers().next().is_some(), "worker")?;
+        members.fit_a_cell()?;
         Ok(members)
+    }
+
+    /// X4: nobody has tried more of them in one installation.
+    fn fit_a_cell(&self) -> Result<(), String> {
+        let kinds = [
+            ("frontends", self.frontends().count(), limits::CELL_FRONTENDS_MAX),
+            ("managers", self.managers().count(), limits::CELL_MANAGERS_MAX),
+            ("workers", self.workers().count(), limits::CELL_WORKERS_MAX),
+        ];
+        match kinds.into_iter().find(|(_, count, max)| count > max) {
+            None => Ok(()),
+            Some((kind, count, max)) => Err(format!(
+                "{count} {kind} are more than the {max} that a cell is tested with: make another \
+                 installation for the rest"
+            )),
+        }
     }
 
     pub(crate) fn roles(&self) -> impl Iterator<Item = Role> + '_ {
@@ -186,6 +203,25 @@ mod tests {
         for (file, named) in cases {
             let error = Members::parse(&file).unwrap_err();
             assert!(error.contains(named), "{error} does not name {named}");
+        }
+    }
+
+    #[test]
+    fn x4_more_of_a_kind_than_a_cell_is_tested_with_are_refused() {
+        let maxima = [
+            ("frontend", limits::CELL_FRONTENDS_MAX),
+            ("manager", limits::CELL_MANAGERS_MAX),
+            ("worker", limits::CELL_WORKERS_MAX),
+        ];
+        for (kind, max) in maxima {
+            let more = |count: usize| {
+                let others: Vec<&str> = FILE.lines().filter(|line| !line.contains(kind)).collect();
+                let line = |n: usize| format!("{kind}-{n} = \"tcp://127.0.0.1:1\"\n");
+                others.join("\n") + "\n" + &(1..=count).map(line).collect::<String>()
+            };
+            assert!(Members::parse(&more(max)).is_ok(), "{max} {kind}s fit");
+            let error = Members::parse(&more(max + 1)).unwrap_err();
+            assert!(error.contains(&format!("{} {kind}s are more than", max + 1)), "{error}");
         }
     }
 

@@ -8,7 +8,7 @@ use model::{
     Attrs, Capacity, FrontendId, ManagerId, Region, RingVersion, WorkerId, function::Architecture,
 };
 use objects::{Objects, ReadOnly};
-use platform::{Clock, Entropy, Tasks};
+use platform::{Clock, Entropy, Meters, Tasks};
 use sandbox::Launcher;
 use store::Store;
 use tokio::net::TcpListener;
@@ -33,6 +33,7 @@ pub(super) struct Ground {
     pub(super) clock: Clock,
     pub(super) entropy: Entropy,
     pub(super) tasks: Tasks,
+    pub(super) meters: Meters,
     pub(super) store: Store,
     /// Where there is control, which alone writes them.
     pub(super) objects: Option<Objects>,
@@ -90,7 +91,8 @@ pub(super) async fn start(
     }
     if let Some((id, inbox)) = mailboxes.manager {
         let book = manager_settings(id, &ground.clock, links);
-        manager::start(book, ground.clock.clone(), &ground.tasks, ground.store.clone(), inbox);
+        let Ground { clock, tasks, meters, store, .. } = ground;
+        manager::start(book, clock.clone(), tasks, meters.clone(), store.clone(), inbox);
     }
     if let Some(inbox) = mailboxes.control {
         let publisher = control::rings::Publisher::new(ground.store.clone());
@@ -110,6 +112,7 @@ pub(super) async fn start(
             control::Provisioning { ring: ring(settings), managers: links.managers(Role::Control) },
             ground.clock.clone(),
             &ground.tasks,
+            ground.meters.clone(),
             ground.store.clone(),
         );
     }
@@ -137,6 +140,7 @@ fn frontend(
         clock: ground.clock.clone(),
         entropy: ground.entropy.clone(),
         tasks: ground.tasks.clone(),
+        meters: ground.meters.clone(),
         store: ground.store.clone(),
         ring: ring(settings),
         managers: links.managers(role),
@@ -148,6 +152,8 @@ fn frontend(
         frontends: settings.members.frontends().collect(),
         region: installed.installation.region.clone(),
         trust: trust(settings, installed),
+        // Whom the address is for is on this host already.
+        shows_metrics: settings.listen.ip().is_loopback(),
     };
     Ok(Frontend::start(own, gate))
 }

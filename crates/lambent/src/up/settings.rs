@@ -32,6 +32,10 @@ pub(crate) struct Settings {
     /// Address and port of the API; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = LISTEN_DEFAULT)]
     pub(crate) listen: SocketAddr,
+    /// Where `GET /metrics` answers for this process, to anybody who reaches it. The API's
+    /// own port answers it too where only this host reaches that.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) metrics: Option<SocketAddr>,
     /// Metadata: sqlite:DIR. [default: sqlite:DATA/store]
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<String>,
@@ -102,6 +106,7 @@ pub(crate) enum Style {
 pub(crate) struct Checked {
     pub(crate) data: PathBuf,
     pub(crate) listen: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) store: PathBuf,
     pub(crate) objects: PathBuf,
     /// Those of this process.
@@ -185,6 +190,7 @@ impl Settings {
             region: region.transpose()?,
             data: data.to_owned(),
             listen: self.listen,
+            metrics: self.metrics,
             auth: self.auth,
             runtimes: self.runtimes,
             memory_mb,

@@ -68,15 +68,30 @@ impl World {
         event: &str,
         headers: &[(&str, &str)],
     ) -> Result<Answer, NoAnswer> {
-        let frontend = self.frontend(frontend).ok_or(NoAnswer)?;
-        let (client, server) = tokio::io::duplex(LINE_BYTES);
-        frontend.serve(server);
         let mut request = Request::post(target(name));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(Bytes::from(event.to_owned())));
-        let request = request.map_err(|_| NoAnswer)?;
+        self.ask(frontend, request.map_err(|_| NoAnswer)?).await
+    }
+
+    /// The page of metrics of a frontend that is there.
+    #[expect(clippy::expect_used, reason = "scenes without faults have their frontends")]
+    pub async fn metrics(&self, frontend: usize) -> String {
+        let request = Request::get("/metrics").body(Full::default()).expect("a request");
+        let answer = self.ask(frontend, request).await.expect("the frontend answers");
+        String::from_utf8_lossy(&answer.body).into_owned()
+    }
+
+    async fn ask(
+        &self,
+        frontend: usize,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, NoAnswer> {
+        let frontend = self.frontend(frontend).ok_or(NoAnswer)?;
+        let (client, server) = tokio::io::duplex(LINE_BYTES);
+        frontend.serve(server);
         let connected = http1::handshake(TokioIo::new(client)).await;
         let (mut sender, connection) = connected.map_err(|_| NoAnswer)?;
         let caller = Tasks::simulated();

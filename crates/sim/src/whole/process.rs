@@ -8,7 +8,7 @@ use model::{
     Capacity, FrontendId, ManagerId, Region, RingVersion, WorkerId, function::Architecture,
 };
 use platform::{
-    Body, Clock, Entropy, Inbox, TaskKind, Tasks,
+    Body, Clock, Entropy, Inbox, Meters, TaskKind, Tasks,
     transport::{Address, Caller, Exchange, Mail, Network, Simulated, in_process},
 };
 use sandbox::{Launcher, fake};
@@ -145,11 +145,14 @@ impl Here<'_> {
         let exchange = self.exchange();
         let trust = frontend::Trust::Anybody(account());
         let frontends = self.land.frontends.clone();
-        let settings = frontend::Settings { frontend, frontends, region: region(), trust };
+        let region = region();
+        let settings =
+            frontend::Settings { frontend, frontends, region, trust, shows_metrics: true };
         let ground = frontend::Ground {
             clock: self.clock.clone(),
             entropy: self.land.entropy.clone(),
             tasks: self.tasks.clone(),
+            meters: Meters::default(),
             store: self.land.store.clone(),
             ring: Ring::new(RingVersion(1), &self.land.managers),
             managers: self.managers(&exchange),
@@ -170,7 +173,8 @@ impl Here<'_> {
         peers.remove(&manager);
         let settings = manager::Settings { manager, book, workers, peers };
         let store = self.land.store.clone();
-        manager::start(settings, self.clock.clone(), &self.tasks, store, inbox);
+        let (clock, meters) = (self.clock.clone(), Meters::default());
+        manager::start(settings, clock, &self.tasks, meters, store, inbox);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 mod affinity;
 mod allowance;
 mod apart;
+mod figures;
 mod fleet;
 mod rings;
 mod settings;
