@@ -73,7 +73,7 @@ impl Meter {
     /// A call that did not run, as its caller is told.
     pub(crate) fn refused(&self, callable: &Callable, refusal: &Refusal) {
         match refusal {
-            Refusal::Throttled { reason, .. } => self.throttled(callable, *reason),
+            Refusal::Denied(denied) => self.throttled(callable, denied.reason),
             Refusal::StartFailed(StartFailure::NoRoom) => {
                 self.throttled(callable, Reason::NoCapacity);
             }

@@ -1,4 +1,5 @@
-//! Scenes of what operators read on `GET /metrics`: each call counts once, as what it was.
+//! Scenes of what operators read on `GET /metrics`: each call counts once, as what it was,
+//! and when it ended.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ fn every_call_counts_once_as_what_it_was() {
         let world = World::start(31).await;
         world.create("f", 3, Some(2)).await;
         assert_eq!(world.invoke("f", json!({"ms": 20})).await.status, 200);
-        let together = world.invoke_all("f", vec![json!({"ms": 100}); 5]).await;
+        let together = world.invoke_all("f", vec![json!({"ms": 1000}); 5]).await;
         assert_eq!(together.iter().filter(|answer| answer.status == 429).count(), 3);
         assert!(world.invoke("f", json!({"exit": 1})).await.function_error());
         let page = world.metrics(0).await;
@@ -29,7 +30,7 @@ fn every_call_counts_once_as_what_it_was() {
         assert_eq!(of_f("lambent_cold_starts_total"), 2.0);
         assert_eq!(of_f("lambent_concurrent_executions"), 0.0);
         assert_eq!(of_f("lambent_duration_ms_count"), 4.0);
-        assert!((of_f("lambent_duration_ms_sum") - 220.0).abs() < 20.0, "{page}");
+        assert!((of_f("lambent_duration_ms_sum") - 2_020.0).abs() < 20.0, "{page}");
         let reason = r#"reason="ReservedFunctionConcurrentInvocationLimitExceeded"} 3"#;
         assert!(page.contains(reason), "{page}");
     });
