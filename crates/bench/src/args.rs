@@ -31,6 +31,15 @@ pub(crate) struct Args {
     /// A smoke run of about a minute: fewer and shorter rounds.
     #[arg(long)]
     pub(crate) quick: bool,
+    /// CSV: func_name,invoke_time_ms. What group `trace` replays.
+    #[arg(long, requires = "metadata")]
+    pub(crate) trace: Option<PathBuf>,
+    /// CSV: func_name,cold_dur_ms,warm_dur_ms,mem_mb,…; of its functions.
+    #[arg(long)]
+    pub(crate) metadata: Option<PathBuf>,
+    /// Where group `trace` writes what it measured, for `sim trace`.
+    #[arg(long, default_value = "target/trace")]
+    pub(crate) trace_out: PathBuf,
     /// Only these groups of rows.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<Group>,
@@ -54,6 +63,10 @@ pub(crate) enum Group {
     Launch,
     Warm,
     Processes,
+    /// All managers of an installation of processes are replaced under load
+    Rings,
+    /// A trace at its own speed; only with --trace and --metadata
+    Trace,
     Throughput,
     Payload,
     Cold,
@@ -62,7 +75,8 @@ pub(crate) enum Group {
 
 impl Args {
     pub(crate) fn wants(&self, group: Group) -> bool {
-        self.only.is_empty() || self.only.contains(&group)
+        let given = group != Group::Trace || self.trace.is_some();
+        given && (self.only.is_empty() || self.only.contains(&group))
     }
 
     /// Whether any group measures a running platform.
@@ -88,6 +102,10 @@ pub(crate) struct Amounts {
     pub(crate) cold_functions: usize,
     pub(crate) burst_rounds: usize,
     pub(crate) creation_us: u64,
+    /// Before, during and after a change of the ring, each.
+    pub(crate) ring_us: u64,
+    /// Of a trace.
+    pub(crate) trace_us: u64,
 }
 
 const FULL: Amounts = Amounts {
@@ -101,6 +119,8 @@ const FULL: Amounts = Amounts {
     cold_functions: 25,
     burst_rounds: 5,
     creation_us: 10_000_000,
+    ring_us: 10_000_000,
+    trace_us: u64::MAX,
 };
 
 const QUICK: Amounts = Amounts {
@@ -114,6 +134,8 @@ const QUICK: Amounts = Amounts {
     cold_functions: 20,
     burst_rounds: 3,
     creation_us: 2_000_000,
+    ring_us: 3_000_000,
+    trace_us: 20_000_000,
 };
 
 #[cfg(test)]

@@ -63,6 +63,10 @@ impl Connection {
     /// One exchange with the whole answer copied out.
     pub(crate) fn ask(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
         let extent = self.exchange(request)?;
+        self.take(extent)
+    }
+
+    fn take(&mut self, extent: Extent) -> anyhow::Result<Answer> {
         let answer = Answer {
             status: message::status(&self.buffer[..extent.head])?,
             head: String::from_utf8_lossy(&self.buffer[..extent.head]).into_owned(),
@@ -96,6 +100,19 @@ impl Connection {
 
     /// Reads what is there without waiting: the status, once an answer is whole.
     pub(crate) fn receive(&mut self) -> anyhow::Result<Option<u16>> {
+        let Some(extent) = self.receive_extent()? else { return Ok(None) };
+        let status = message::status(&self.buffer[..extent.head])?;
+        self.consume(extent);
+        Ok(Some(status))
+    }
+
+    /// The same with the whole answer copied out.
+    pub(crate) fn receive_whole(&mut self) -> anyhow::Result<Option<Answer>> {
+        let Some(extent) = self.receive_extent()? else { return Ok(None) };
+        self.take(extent).map(Some)
+    }
+
+    fn receive_extent(&mut self) -> anyhow::Result<Option<Extent>> {
         self.grow();
         match rustix::net::recv(&self.stream, &mut self.buffer[self.filled..], RecvFlags::DONTWAIT)
         {
@@ -104,10 +121,7 @@ impl Connection {
             Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
             Err(error) => return Err(error).context("reading an answer"),
         }
-        let Some(extent) = message::extent(&self.buffer[..self.filled])? else { return Ok(None) };
-        let status = message::status(&self.buffer[..extent.head])?;
-        self.consume(extent);
-        Ok(Some(status))
+        message::extent(&self.buffer[..self.filled])
     }
 
     fn grow(&mut self) {

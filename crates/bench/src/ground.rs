@@ -91,7 +91,7 @@ impl Ground<'_> {
     /// last answer.
     pub(crate) fn at_once(&self, requests: &[Vec<u8>]) -> anyhow::Result<f64> {
         let (mut began, mut ended, mut refused) = (None, 0, None);
-        drive(self.clock, self.running.address, requests.len(), |turn: Turn| {
+        drive(self.clock, &[self.running.address], requests.len(), |turn: Turn| {
             let Some(answer) = turn.answer else {
                 began.get_or_insert(turn.now_us);
                 return requests.get(turn.lane).map(Vec::as_slice);

@@ -37,18 +37,18 @@ struct Lane {
     sent_us: u64,
 }
 
-/// Runs until every lane has been given no further request. Connections are open
-/// before the first request goes out.
+/// Runs until every lane has been given no further request. Lanes are dealt out over the
+/// addresses; connections are open before the first request goes out.
 pub(crate) fn drive<'r>(
     clock: &Clock,
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     lanes: usize,
     mut next: impl FnMut(Turn) -> Option<&'r [u8]>,
 ) -> anyhow::Result<()> {
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC).context("making an epoll instance")?;
     let mut open = Vec::with_capacity(lanes);
     for number in 0..lanes {
-        let connection = Connection::open(address)?;
+        let connection = Connection::open(addresses[number % addresses.len()])?;
         let data = epoll::EventData::new_u64(number as u64);
         epoll::add(&poll, &connection.stream, data, epoll::EventFlags::IN)?;
         open.push(Lane { connection, sent_us: 0 });
@@ -113,7 +113,7 @@ mod tests {
         let port: u16 = std::str::from_utf8(&port).unwrap().parse().unwrap();
         let mut answers = [0_u32; 3];
         let clock = Clock::system();
-        drive(&clock, ([127, 0, 0, 1], port).into(), 3, |turn| {
+        drive(&clock, &[([127, 0, 0, 1], port).into()], 3, |turn| {
             if let Some(answer) = turn.answer {
                 assert_eq!(answer.status, 200);
                 answers[turn.lane] += 1;

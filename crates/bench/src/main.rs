@@ -10,12 +10,15 @@ mod deploy;
 mod direct;
 mod direct_api;
 mod echo_server;
+mod fleet;
 mod functions;
 mod ground;
 mod load;
 mod machine;
 mod message;
+mod page;
 mod placement;
+mod replay;
 mod report;
 mod rows;
 mod running;
@@ -108,12 +111,14 @@ type Measure = fn(&Ground<'_>) -> anyhow::Result<Vec<Row>>;
 
 /// In an order in which no group finds what another left behind, save warm
 /// environments where it wants them.
-const GROUPS: [(Group, &str, Measure); 7] = [
+const GROUPS: [(Group, &str, Measure); 9] = [
     (Group::Launch, "launch", rows::launch::measure),
     (Group::Cold, "cold", rows::cold::measure),
     (Group::Burst, "burst", rows::burst::measure),
     (Group::Warm, "warm", rows::warm::measure),
     (Group::Processes, "processes", rows::processes::measure),
+    (Group::Rings, "rings", rows::rings::measure),
+    (Group::Trace, "trace", rows::trace::measure),
     (Group::Payload, "payload", rows::payload::measure),
     (Group::Throughput, "throughput", rows::throughput::measure),
 ];

@@ -7,6 +7,8 @@ pub(crate) mod decide;
 pub(crate) mod launch;
 pub(crate) mod payload;
 pub(crate) mod processes;
+pub(crate) mod rings;
 pub(crate) mod start;
 pub(crate) mod throughput;
+pub(crate) mod trace;
 pub(crate) mod warm;

@@ -104,6 +104,10 @@ struct Trace {
     /// Write a chart of ours beside the controls to this SVG file.
     #[arg(long)]
     plot: Option<PathBuf>,
+    /// What `bench --only trace` measured of the same calls with the real platform: it
+    /// stands first in the table and in the chart.
+    #[arg(long)]
+    real: Option<PathBuf>,
     /// Print every event.
     #[arg(long)]
     log: bool,
@@ -305,12 +309,15 @@ fn beside_controls(args: &Trace, workload: &Workload, ours: Came) -> anyhow::Res
     let keep = Span::secs(600);
     let naive =
         |router, workers, memory| naive::play(workload, router, workers, memory, keep, args.seed);
-    let all = [
-        ("ours", ours),
+    let mut all = vec![
+        (if args.real.is_some() { "ours, simulated" } else { "ours" }, ours),
         ("keep-alive 10 min", naive(Router::LeastLoaded, 1, u64::MAX / 2)),
         ("random router", naive(Router::Random, workers, memory)),
         ("least-loaded router", naive(Router::LeastLoaded, workers, memory)),
     ];
+    if let Some(path) = &args.real {
+        all.insert(0, ("ours, for real", measured(path, workload)?));
+    }
     println!("\n{:<20}{:>8}{:>9}{:>12}{:>12}", "policy", "cold", "refused", "MB s", "worst p99");
     for (name, came) in &all {
         let worst = came.worst_p99_permille as f64 / 1e3;
@@ -322,9 +329,12 @@ fn beside_controls(args: &Trace, workload: &Workload, ours: Came) -> anyhow::Res
         title: title.to_owned(),
         bars: all.iter().map(|(name, came)| ((*name).to_owned(), of(came))).collect(),
     };
-    let optimum = ("offline optimum".to_owned(), cold_starts(workload, Init::Instant) as f64);
+    let optimum = |name: &str, init| (name.to_owned(), cold_starts(workload, init) as f64);
     let mut cold = group("cold starts", |came| came.cold as f64);
-    cold.bars.push(optimum);
+    cold.bars.push(optimum("offline optimum", Init::Instant));
+    if args.real.is_some() {
+        cold.bars.push(optimum("the same, own inits", Init::Own));
+    }
     let groups = [
         cold,
         group("calls refused", |came| came.refused as f64),
@@ -333,6 +343,32 @@ fn beside_controls(args: &Trace, workload: &Workload, ours: Came) -> anyhow::Res
             came.worst_p99_permille as f64 / 1e3
         }),
     ];
-    let chart = sim::plot::bars("A trace, ours beside controls", &groups);
+    let title = match &args.real {
+        Some(_) => "A trace for real, beside simulated controls",
+        None => "A trace, ours beside controls",
+    };
+    let chart = sim::plot::bars(title, &groups);
     fs::write(path, chart).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Refused where it is of other calls than the workload's.
+fn measured(path: &PathBuf, workload: &Workload) -> anyhow::Result<Came> {
+    let figures: serde_json::Value = serde_json::from_str(&read(path)?)?;
+    let number = |name: &str| {
+        let value = figures[name].as_f64();
+        value.with_context(|| format!("{} has no {name}", path.display()))
+    };
+    let calls = number("calls")?;
+    anyhow::ensure!(
+        calls == workload.calls.len() as f64,
+        "{} is of {calls} calls, the trace has {}",
+        path.display(),
+        workload.calls.len()
+    );
+    Ok(Came {
+        cold: number("cold")? as u64,
+        refused: number("refused")? as u64,
+        memory_mb_secs: number("memory_mb_secs")? as u64,
+        worst_p99_permille: (number("worst_p99")? * 1e3) as u64,
+    })
 }

@@ -118,7 +118,7 @@ fn sustain(ground: &Ground<'_>, pairs: &[[Vec<u8>; 2]]) -> anyhow::Result<Sustai
     let (mut began, mut ended, mut refused) = (None, 0, None);
     // What each caller has invoked and not yet deleted.
     let mut owed = [None; CREATORS];
-    drive(ground.clock, ground.running.address, CREATORS, |turn: Turn| {
+    drive(ground.clock, &[ground.running.address], CREATORS, |turn: Turn| {
         let until = *began.get_or_insert(turn.now_us) + ground.amounts.creation_us;
         if let Some(answer) = turn.answer {
             let deleted = answer.status == 204;

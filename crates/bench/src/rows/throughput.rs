@@ -63,7 +63,7 @@ fn requests(ground: &Ground<'_>, lane: Option<Kind>, callers: usize) -> Vec<Vec<
 
 fn warm_up(ground: &Ground<'_>, requests: &[Vec<u8>], callers: usize) -> anyhow::Result<()> {
     let (mut left, mut failed) = (vec![WARM_UP_CALLS; callers], None);
-    drive(ground.clock, ground.running.address, callers, |turn: Turn| {
+    drive(ground.clock, &[ground.running.address], callers, |turn: Turn| {
         if let Some(answer) = turn.answer.filter(|answer| answer.status != 200) {
             failed = Some(answer.status);
         }
@@ -84,7 +84,7 @@ fn load(
 ) -> anyhow::Result<()> {
     let (mut began, mut ended, mut answered) = (None, 0, 0_u64);
     let cpu = thread_cpu_ns();
-    drive(ground.clock, ground.running.address, callers, |turn: Turn| {
+    drive(ground.clock, &[ground.running.address], callers, |turn: Turn| {
         let end = *began.get_or_insert(turn.now_us) + ground.amounts.load_us;
         if let Some(answer) = turn.answer {
             ended = turn.now_us;
