@@ -16,10 +16,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{
-    Arm, EnvId, Epoch, ErrorClass, ExecutionReport, FunctionConfig, Now, PayloadRef, Span, limits,
+    Arm, EnvId, Epoch, ErrorClass, ExecutionReport, FunctionConfig, LeaseId, Now, PayloadRef, Span,
+    limits,
 };
 use platform::{
     Body, Call, Clock,
+    body::CollectError,
     cores::{self, Change, Nearness},
 };
 use sandbox::Sandbox;
@@ -51,6 +53,8 @@ pub(crate) enum Command {
 const PROMPT_MAX: Span = Span::millis(10);
 /// How long words of a process that has ended are waited for.
 const LAST_WORDS: Span = Span::millis(50);
+/// A run is told of once it takes longer; far below `limits::ENV_LEASE_TTL`.
+const TELL_AFTER: Span = cores::LONG;
 /// How long a process that closed its channel may take to end.
 const END_GRACE: Span = Span::millis(500);
 
@@ -73,6 +77,9 @@ pub(crate) struct Environment {
     /// The program has ended: nothing more can run.
     pub(crate) gone: bool,
     pub(crate) nearness: Nearness,
+    /// Of a run that its manager was not told of: one that ends soon is told by its
+    /// end alone.
+    pub(crate) untold: Option<LeaseId>,
 }
 
 /// How the init went, as far as the first run has not told yet.
@@ -191,8 +198,8 @@ impl Environment {
     /// Runs one invocation and answers it. Says whether another may follow.
     async fn run(&mut self, run: Run, call: Call<(), WorkerAnswer>) -> bool {
         self.epoch = self.epoch.max(run.epoch);
-        self.tell(ManagerNote::RunStarted { env: self.env, lease: run.lease });
-        let Ok(payload) = call.body.collect(limits::PAYLOAD_SYNC_BYTES_MAX).await else {
+        self.untold = Some(run.lease);
+        let Ok(payload) = self.receive(call.body).await else {
             // The frontend went away while it sent: nobody waits for an answer.
             return self.idle_again(false).await;
         };
@@ -212,6 +219,25 @@ impl Environment {
         let (result, healthy) = self.settle(&run, outcome, timeout).await;
         let reusable = healthy && !self.gone;
         self.answer(run, result, duration, call.reply, reusable).await
+    }
+
+    async fn receive(&mut self, body: Body) -> Result<Bytes, CollectError> {
+        let payload = body.collect(limits::PAYLOAD_SYNC_BYTES_MAX);
+        tokio::pin!(payload);
+        let soon = self.clock.now() + TELL_AFTER;
+        tokio::select! {
+            biased;
+            whole = &mut payload => return whole,
+            () = self.clock.sleep_until(soon) => self.tell_of_run(),
+        }
+        payload.await
+    }
+
+    /// Its lease would expire otherwise.
+    fn tell_of_run(&mut self) {
+        if let Some(lease) = self.untold.take() {
+            self.tell(ManagerNote::RunStarted { env: self.env, lease });
+        }
     }
 
     async fn exchange(&mut self, run: &Run, payload: Bytes, deadline: Now) -> Outcome {
@@ -243,7 +269,11 @@ impl Environment {
 
     /// Drives one exchange while reading output, until it ends one way or another.
     async fn watch(&mut self, wanted: Wanted, deadline: Now) -> Outcome {
-        let Environment { link, output, sandbox, clock, gone, nearness, .. } = self;
+        let Environment { link, output, sandbox, clock, gone, nearness, untold, .. } = self;
+        let tell = |lease| {
+            let note = ManagerNote::RunStarted { env: self.env, lease };
+            self.host.tell(self.tenure.manager(), note);
+        };
         let exchange = async {
             match wanted {
                 Wanted::Init => link.init().await,
@@ -254,7 +284,7 @@ impl Environment {
         tokio::pin!(exchange);
         let late = clock.sleep_until(deadline);
         tokio::pin!(late);
-        let long = clock.sleep_until(clock.now() + cores::LONG);
+        let long = clock.sleep_until(clock.now() + TELL_AFTER);
         tokio::pin!(long);
         let exit = loop {
             tokio::select! {
@@ -277,9 +307,10 @@ impl Environment {
                     *gone = true;
                     break ended(exit);
                 }
-                () = &mut long, if nearness.is_held() => {
+                () = &mut long, if nearness.is_held() || untold.is_some() => {
                     let change = nearness.let_go();
                     hold(sandbox, nearness, change);
+                    untold.take().into_iter().for_each(tell);
                 }
                 () = &mut late => return Outcome::TimedOut,
             }
@@ -395,7 +426,8 @@ impl Environment {
         }
     }
 
-    fn note_idle(&self) {
+    fn note_idle(&mut self) {
+        self.untold = None;
         self.tenure.ended();
         self.tell(ManagerNote::Idle { env: self.env, epoch: self.epoch });
     }

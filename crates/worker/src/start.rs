@@ -171,6 +171,7 @@ impl Host {
             prompt: true,
             gone: false,
             nearness: Nearness::default(),
+            untold: None,
         })
     }
 
