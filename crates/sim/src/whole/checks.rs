@@ -143,6 +143,9 @@ fn compare(manager: ManagerId, seen: &Inspection, hosted: &[Hosted], wrong: &mut
     if granted != ended {
         wrong.push(format!("I2: manager {manager} granted {granted} leases, {ended} ended"));
     }
+    if seen.lent > 0 {
+        wrong.push(format!("I4: manager {manager} has lent {} slots", seen.lent));
+    }
     if in_flight > 0 {
         wrong.push(format!("I4: manager {manager} counts {in_flight} in flight"));
     }

@@ -43,6 +43,9 @@ pub struct Show {
 /// The world's last fault is over by then, its effects have ended by their terms: a
 /// silent connection is given up after 20 s, leases end after 15 s, handlers after 8 s.
 const QUIET: Duration = Duration::from_secs(60);
+/// After the calls that come last: frontends give slots back that two heartbeats did not
+/// need.
+const AFTERWARDS: Duration = Duration::from_secs(20);
 /// No call waits longer than this beside its timeout.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -106,6 +109,12 @@ struct Ended {
 impl Stage<'_> {
     async fn perform(&mut self, seed: u64) -> Verdict {
         let (world, schedule) = (self.world, self.schedule);
+        if let Some(concurrency) = schedule.account {
+            world.limit(concurrency).await;
+        }
+        if schedule.rings {
+            world.publish_next(u64::MAX, 1).await;
+        }
         for function in &schedule.functions {
             add(world, function).await;
         }
@@ -114,18 +123,21 @@ impl Stage<'_> {
         let began = world.clock.now();
         let load = join_all(schedule.bursts.iter().map(|burst| run(world, schedule, burst, began)));
         let faults = join_all(schedule.faults.iter().map(|fault| inflict(world, fault, began)));
-        let play = async { tokio::join!(load, faults).0 };
+        let play = async {
+            let ended = tokio::join!(load, faults).0;
+            sleep(QUIET).await;
+            ended
+        };
         let watch = self.watch.go_on(world, schedule, began);
         let ended: Vec<Ended> = tokio::select! {
             biased;
             ended = play => ended.into_iter().flatten().flatten().collect(),
             () = watch => Vec::new(),
         };
-        sleep(QUIET).await;
         self.watch.look(world, schedule, began).await;
         checks::after_quiet(world).await;
         checks::all_is_served(world, schedule).await;
-        sleep(Duration::from_secs(5)).await;
+        sleep(AFTERWARDS).await;
         checks::after_quiet(world).await;
         let record = &world.record;
         Verdict {
@@ -231,6 +243,7 @@ async fn inflict(world: &World, fault: &Fault, began: Now) {
         What::Change { function } => {
             world.change(&format!("f{function}")).await;
         }
+        What::Ring { members, spread } => world.publish_next(members, spread).await,
     }
     world.record.line(format_args!("fault is over: {:?}", fault.what));
 }

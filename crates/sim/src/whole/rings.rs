@@ -27,6 +27,20 @@ impl World {
         self.settle().await;
     }
 
+    /// A version after the last, of the managers whose bits are set.
+    pub(super) async fn publish_next(&self, members: u64, spread: u16) {
+        let v = {
+            let mut versions = self.versions();
+            *versions += 1;
+            *versions
+        };
+        let within = |manager: &&ManagerId| members & (1 << (manager.0 - 1)) != 0;
+        let members: Vec<u64> = self.land.managers.iter().filter(within).map(|m| m.0).collect();
+        let record = World::ring_record(v, &members, (v > 1).then_some(v - 1));
+        let attrs = Attrs { spread, ..record.attrs };
+        self.publish_record(RingRecord { attrs, ..record }).await;
+    }
+
     /// A version that serves every key, with the settings that are in force by default.
     pub fn ring_record(v: u64, members: &[u64], prev: Option<u64>) -> RingRecord {
         RingRecord {

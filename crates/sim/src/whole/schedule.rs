@@ -18,6 +18,10 @@ pub(super) struct Schedule {
     pub(super) doubles: u64,
     /// Messages take so long, at least and at most.
     pub(super) pace: (Span, Span),
+    /// What the account may have in flight, where that is not the default.
+    pub(super) account: Option<u32>,
+    /// Ring versions are published, by which the managers are told apart.
+    pub(super) rings: bool,
     pub(super) functions: Vec<Function>,
     pub(super) bursts: Vec<Burst>,
     pub(super) faults: Vec<Fault>,
@@ -87,6 +91,11 @@ pub(super) enum What {
     Change {
         function: usize,
     },
+    /// The next ring version has these managers, one bit each, and spreads keys so far.
+    Ring {
+        members: u64,
+        spread: u16,
+    },
 }
 
 /// The longest that a schedule makes calls and faults.
@@ -113,6 +122,7 @@ impl Schedule {
             .map(|_| Burst::draw(dice, length_ms, &functions, fleet, &mut calls))
             .collect();
         let slow = dice.chance(1, 2);
+        let rings = fleet.managers > 1 && dice.chance(1, 3);
         let most = Span::millis(if slow { 1 + dice.below(40) } else { 0 });
         Schedule {
             fleet,
@@ -121,7 +131,13 @@ impl Schedule {
             idle_ttl: Span::secs(if dice.chance(1, 3) { 2 + dice.below(10) } else { 600 }),
             doubles: if dice.chance(1, 3) { 20 + dice.below(200) } else { 0 },
             pace: (Span(most.0 / 4), most),
-            faults: faults(dice, length_ms, fleet, functions.len()),
+            account: match dice.below(6) {
+                0 => Some(120 + u32::try_from(dice.below(30)).unwrap_or(0)),
+                1 => Some(9_000),
+                _ => None,
+            },
+            rings,
+            faults: faults(dice, length_ms, fleet, functions.len(), rings),
             functions,
             bursts,
         }
@@ -135,7 +151,7 @@ impl Schedule {
     /// Nothing fails: every call has to succeed, and every limit to hold exactly.
     pub(super) fn is_calm(&self) -> bool {
         self.faults.iter().all(|fault| match fault.what {
-            What::Change { .. } | What::Clock { .. } => true,
+            What::Change { .. } | What::Clock { .. } | What::Ring { .. } => true,
             What::Kill { .. }
             | What::Part(..)
             | What::Silence(_)
@@ -204,14 +220,21 @@ impl Act {
     }
 }
 
-fn faults(dice: &mut Dice, length_ms: u64, fleet: Fleet, functions: usize) -> Vec<Fault> {
+fn faults(
+    dice: &mut Dice,
+    length_ms: u64,
+    fleet: Fleet,
+    functions: usize,
+    rings: bool,
+) -> Vec<Fault> {
     let members: Vec<Member> = fleet.members().collect();
     let number = if dice.chance(1, 6) { 0 } else { 1 + dice.below(6) };
     let one = |dice: &mut Dice| members[dice.below(members.len() as u64) as usize];
     let fault = |_| {
         let member = one(dice);
         let other = one(dice);
-        let what = match dice.below(12) {
+        let kind = dice.below(if rings { 16 } else { 12 });
+        let what = match kind {
             0..=2 => What::Kill { member, loudly: dice.chance(2, 3) },
             3 | 4 if other != member => What::Part(member, other),
             5 => What::Silence(member),
@@ -224,6 +247,10 @@ fn faults(dice: &mut Dice, length_ms: u64, fleet: Fleet, functions: usize) -> Ve
             }
             9 => What::Change { function: dice.below(functions as u64) as usize },
             10 | 11 if other != member => What::CutFrom(member, other),
+            12.. => What::Ring {
+                members: 1 + dice.below((1 << fleet.managers) - 1),
+                spread: 1 + u16::try_from(dice.below(3)).unwrap_or(0),
+            },
             _ => What::Cut(member),
         };
         let for_ms = if dice.chance(1, 3) { dice.below(30_000) } else { dice.below(3_000) };
@@ -247,6 +274,8 @@ impl What {
                 asks(a, b) || asks(b, a)
             }
             What::Silence(member) | What::Cut(member) => touches(member),
+            // Another manager counts, and knows of nothing that is in flight.
+            What::Ring { .. } => true,
             What::Clock { .. } | What::Change { .. } => false,
         }
     }

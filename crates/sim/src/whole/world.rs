@@ -91,6 +91,8 @@ pub struct World {
     steps_ms: Mutex<BTreeMap<Member, i64>>,
     /// Of functions that were changed, once everybody may know.
     revisions: Mutex<BTreeMap<String, u64>>,
+    /// Ring versions that were published by number.
+    versions: Mutex<u64>,
 }
 
 impl World {
@@ -146,6 +148,7 @@ impl World {
             processes: Mutex::default(),
             steps_ms: Mutex::default(),
             revisions: Mutex::default(),
+            versions: Mutex::default(),
         };
         for member in fleet.members() {
             world.revive(member).await;
@@ -207,6 +210,10 @@ impl World {
 
     fn steps(&self) -> MutexGuard<'_, BTreeMap<Member, i64>> {
         self.steps_ms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn versions(&self) -> MutexGuard<'_, u64> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn revisions(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
