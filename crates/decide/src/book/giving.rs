@@ -71,6 +71,10 @@ impl Book {
             return out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
         };
         let (hash, state) = (entry.key, entry.state);
+        if self.departed.has_left(env, epoch) {
+            // Told once more, and it has come back since.
+            return out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
+        }
         let Some(key) = self.pools.get(hash).map(|pool| Arc::clone(&pool.key)) else { return };
         if state == (State::Moving { to }) {
             // Its question is settled below, with the record.
@@ -80,7 +84,7 @@ impl Book {
             self.targets.moves(now, self.config.drain_after, Some(hash), -1);
         }
         self.remove(now, seat, out);
-        self.departed.moved(env, epoch);
+        self.departed.left(env, epoch);
         out.push(Output::Fact(Fact::HandedOver { env, key: hash, to }));
         let moved = Hosted { env, key, epoch, busy: false };
         if state == (State::Moving { to }) {

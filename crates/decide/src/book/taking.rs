@@ -121,7 +121,7 @@ impl Book {
     /// An environment that belongs to this manager now, by the word of its worker.
     pub(super) fn take(&mut self, now: Now, moved: Hosted, out: &mut Outputs) {
         let (env, epoch) = (moved.env, moved.epoch);
-        if self.envs.seat_of(env).is_some() || !self.departed.admits(env, epoch) {
+        if self.envs.seat_of(env).is_some() || !self.departed.admits(now, env, epoch) {
             return out.push(Output::Fact(Fact::Stale { env: Some(env), lease: None }));
         }
         self.adopt(now, env.worker(), &moved, out);

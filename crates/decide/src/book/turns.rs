@@ -182,10 +182,10 @@ impl Book {
 
     /// The worker's word that it exists no more.
     pub(super) fn gone(&mut self, now: Now, env: EnvId, out: &mut Outputs) {
-        // An offer of it may still be on the way, where another manager has had it.
-        let seat = self.envs.seat_of(env);
-        if seat.and_then(|seat| self.envs.get(seat)).is_none_or(|entry| entry.taken) {
-            self.departed.gone(env);
+        let entry = self.envs.seat_of(env).and_then(|seat| self.envs.get(seat));
+        // Word of it may still come from a manager that had it before.
+        if let Some(entry) = entry.filter(|entry| entry.taken || self.departed.knows(env)) {
+            self.departed.left(env, entry.epoch);
         }
         self.departed.ended(now, env);
         self.lose(now, env, out);

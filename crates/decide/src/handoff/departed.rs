@@ -10,9 +10,10 @@ use model::{EnvId, Epoch, Now, Span};
 
 use super::DEPARTED_MAX;
 
-/// A list that a worker made before an environment ended may come so much later than
-/// the word of that end: a connection that is silent for longer is given up.
-const LATE_LIST: Span = Span::secs(30);
+/// A list that a worker made before an environment ended, or an offer of it, may come so
+/// much later than the word of that end: a connection that is silent for longer is given
+/// up.
+const LATE: Span = Span::secs(30);
 
 #[derive(Debug, Default)]
 pub(crate) struct Departed {
@@ -23,8 +24,8 @@ pub(crate) struct Departed {
 }
 
 impl Departed {
-    /// It was given away with this epoch.
-    pub(crate) fn moved(&mut self, env: EnvId, epoch: Epoch) {
+    /// It left the book, which knew of this epoch: it was given away with it, or ended.
+    pub(crate) fn left(&mut self, env: EnvId, epoch: Epoch) {
         if self.known.insert(env, epoch).is_none() {
             self.line.push_back(env);
         }
@@ -35,14 +36,18 @@ impl Departed {
         }
     }
 
-    /// It exists no more, and its number never comes again.
-    pub(crate) fn gone(&mut self, env: EnvId) {
-        self.moved(env, Epoch(u64::MAX));
+    pub(crate) fn knows(&self, env: EnvId) -> bool {
+        self.known.contains_key(&env)
     }
 
-    /// Its worker said that it is over.
+    /// Whether it is known that it left with this epoch, or later.
+    pub(crate) fn has_left(&self, env: EnvId, epoch: Epoch) -> bool {
+        self.known.get(&env).is_some_and(|known| *known >= epoch)
+    }
+
+    /// Its worker said that it is over; for this manager it is, where it went to another.
     pub(crate) fn ended(&mut self, now: Now, env: EnvId) {
-        let late = |(_, at): &(EnvId, Now)| now.since(*at) >= LATE_LIST;
+        let late = |(_, at): &(EnvId, Now)| now.since(*at) >= LATE;
         while self.ended.len() >= DEPARTED_MAX || self.ended.front().is_some_and(late) {
             self.ended.pop_front();
         }
@@ -51,11 +56,15 @@ impl Departed {
 
     /// Whether a list that names it may be older than its end.
     pub(crate) fn overtook(&self, now: Now, env: EnvId) -> bool {
-        let within = |(ended, at): &(EnvId, Now)| *ended == env && now.since(*at) < LATE_LIST;
+        let within = |(ended, at): &(EnvId, Now)| *ended == env && now.since(*at) < LATE;
         self.ended.iter().rev().any(within)
     }
 
-    pub(crate) fn admits(&self, env: EnvId, epoch: Epoch) -> bool {
-        self.known.get(&env).is_none_or(|known| epoch > *known)
+    /// Whether an offer of it is not from before it left, or before it ended.
+    pub(crate) fn admits(&self, now: Now, env: EnvId, epoch: Epoch) -> bool {
+        match self.known.get(&env) {
+            Some(known) => epoch > *known,
+            None => !self.overtook(now, env),
+        }
     }
 }

@@ -3,10 +3,15 @@
 
 use std::sync::Arc;
 
-use decide::book::{Input, LeaseCounts, Outcome, Whose};
-use model::{EnvId, Epoch, Grant, Hosted, PoolKey, Reason, Span, WorkerId};
+use decide::book::{Input, LeaseCounts, Outcome, Output, Whose};
+use model::{
+    EnvId, Epoch, Grant, Hosted, ManagerId, PoolKey, Reason, RingVersion, Span, WorkerId,
+    handoff::{Ask, Word},
+};
 
 use crate::desk::{Desk, WORKER, key, load};
+
+const OTHER: ManagerId = ManagerId(2);
 
 #[test]
 fn a_lost_worker_takes_its_environments_and_its_starts_move() {
@@ -149,4 +154,62 @@ fn i7_what_notes_were_lost_about_is_learnt_from_the_next_list() {
     assert_eq!(desk.load(&f), load(3, 0, 0, 0));
     let counts = desk.book.lease_counts();
     assert_eq!(counts.granted, counts.started + counts.returned);
+}
+
+/// An environment that another manager asked for and has; the epoch that it left with.
+fn given_away(desk: &mut Desk, f: &Arc<PoolKey>) -> (EnvId, Epoch) {
+    let env = desk.stock(f, 1)[0].env;
+    let ask = Word::Ask(Ask { hash: f.hash(), by: RingVersion(2), max: 1, askers: 0 });
+    desk.tell(Input::Hear { from: OTHER, word: ask });
+    let sent = desk.take_out().into_iter().find_map(|output| match output {
+        Output::Transfer { epoch, .. } => Some(epoch),
+        Output::Reply { .. }
+        | Output::Start { .. }
+        | Output::Retire { .. }
+        | Output::Report(_)
+        | Output::Tell { .. }
+        | Output::Fact(_) => None,
+    });
+    let left = sent.expect("it is idle").next();
+    desk.tell(Input::Transferred { env, epoch: left, to: OTHER });
+    assert_eq!(desk.book.environments(), 0);
+    (env, left)
+}
+
+#[test]
+fn i7_an_environment_that_came_back_stays_when_word_of_its_leaving_is_repeated() {
+    let (mut desk, f) = (Desk::new(1_024), key("f", 128));
+    let (env, left) = given_away(&mut desk, &f);
+    desk.tell(Input::Owned(Hosted { env, key: Arc::clone(&f), epoch: left.next(), busy: false }));
+    assert_eq!(desk.load(&f), load(1, 0, 0, 0));
+    desk.tell(Input::Transferred { env, epoch: left, to: OTHER });
+    assert_eq!(desk.load(&f), load(1, 0, 0, 0));
+    assert!(desk.cold_or_warm(&f).warm);
+}
+
+#[test]
+fn i7_an_environment_comes_back_though_it_was_told_to_be_over_for_this_manager() {
+    let (mut desk, f) = (Desk::new(1_024), key("f", 128));
+    let (env, left) = given_away(&mut desk, &f);
+    // An order to its worker was repeated: it is another manager's by now.
+    desk.tell(Input::Gone { env });
+    let offer = |epoch| Hosted { env, key: Arc::clone(&f), epoch, busy: false };
+    desk.tell(Input::Owned(offer(left)));
+    assert_eq!(desk.load(&f), load(0, 0, 0, 0), "that was before it left");
+    desk.tell(Input::Owned(offer(left.next())));
+    assert_eq!(desk.load(&f), load(1, 0, 0, 0));
+    // Now it ends, and the other manager's offer of it comes late.
+    desk.tell(Input::Gone { env });
+    desk.tell(Input::Hear { from: OTHER, word: Word::Offer(offer(left.next())) });
+    assert_eq!(desk.load(&f), load(0, 0, 0, 0));
+}
+
+#[test]
+fn i7_an_offer_that_comes_after_the_end_is_not_believed() {
+    let (mut desk, f) = (Desk::new(1_024), key("f", 128));
+    let env = EnvId::new(WORKER, 77);
+    desk.tell(Input::Gone { env });
+    let offer = Hosted { env, key: Arc::clone(&f), epoch: Epoch(3), busy: false };
+    desk.tell(Input::Hear { from: OTHER, word: Word::Offer(offer) });
+    assert_eq!(desk.book.environments(), 0);
 }
