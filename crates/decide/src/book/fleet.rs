@@ -88,8 +88,8 @@ impl Book {
         for hosted in envs {
             match self.envs.seat_of(hosted.env) {
                 Some(seat) => self.believe(now, seat, &hosted, out),
-                // Its end overtook the list.
-                None if self.departed.overtook(now, hosted.env) => {}
+                // The word that it left, or ended, overtook the list.
+                None if !self.departed.admits(now, hosted.env, hosted.epoch) => {}
                 None => self.adopt(now, worker, &hosted, out),
             }
         }

@@ -1,8 +1,7 @@
 //! Environments that left the book while word of them may still be on the way, from
-//! another manager or in a list that their worker made before. Invariants: one that is
-//! offered is adopted only with a higher epoch than the book last knew of it, so that a
-//! late offer revives nothing; one that a worker lists is adopted unless the list may be
-//! older than its end.
+//! another manager or in a list that their worker made before. Invariant: one is adopted
+//! only with a higher epoch than the book last knew of it, or some time after its end
+//! where it knew of none, so that late word revives nothing.
 
 use alloc::collections::{BTreeMap, VecDeque};
 
@@ -54,13 +53,13 @@ impl Departed {
         self.ended.push_back((env, now));
     }
 
-    /// Whether a list that names it may be older than its end.
-    pub(crate) fn overtook(&self, now: Now, env: EnvId) -> bool {
+    /// Whether what names it may be older than its end.
+    fn overtook(&self, now: Now, env: EnvId) -> bool {
         let within = |(ended, at): &(EnvId, Now)| *ended == env && now.since(*at) < LATE;
         self.ended.iter().rev().any(within)
     }
 
-    /// Whether an offer of it is not from before it left, or before it ended.
+    /// Whether an offer or a list that names it is not from before it left, or ended.
     pub(crate) fn admits(&self, now: Now, env: EnvId, epoch: Epoch) -> bool {
         match self.known.get(&env) {
             Some(known) => epoch > *known,

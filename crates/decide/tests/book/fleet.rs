@@ -213,3 +213,17 @@ fn i7_an_offer_that_comes_after_the_end_is_not_believed() {
     desk.tell(Input::Hear { from: OTHER, word: Word::Offer(offer) });
     assert_eq!(desk.book.environments(), 0);
 }
+
+#[test]
+fn i7_a_list_from_before_an_environment_was_given_away_is_not_believed() {
+    let (mut desk, f) = (Desk::new(1_024), key("f", 128));
+    let (env, left) = given_away(&mut desk, &f);
+    let list = |epoch| {
+        let envs = vec![Hosted { env, key: Arc::clone(&f), epoch, busy: false }];
+        Input::Rebuild { worker: WORKER, envs }
+    };
+    desk.tell(list(Epoch(left.0 - 1)));
+    assert_eq!(desk.book.environments(), 0);
+    desk.tell(list(left.next()));
+    assert_eq!(desk.load(&f), load(1, 0, 0, 0), "it came back, and the word of that was lost");
+}
