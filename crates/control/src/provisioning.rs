@@ -15,7 +15,7 @@ use decide::{
     provision::{Controller, Input, Output},
     ring::Ring,
 };
-use model::{AccountId, FunctionName, ManagerId, Now};
+use model::{AccountId, FunctionName, ManagerId, Now, ProvisionedCharge, VersionId};
 use platform::{Caller, Clock, Meters, TaskKind, Tasks, meters::Asked, tasks::Stop};
 use store::{Followed, Store, schema};
 use tokio::sync::mpsc;
@@ -84,13 +84,15 @@ async fn ask(manager: ManagerId, caller: ManagerCaller, clock: Clock, events: mp
     }
 }
 
+type Version = (AccountId, FunctionName, VersionId);
+
 struct Shell {
     controller: Controller,
     managers: BTreeMap<ManagerId, ManagerCaller>,
     /// Of managers that answer.
     lives: BTreeMap<ManagerId, u64>,
-    /// What each function is charged, for managers that come back.
-    charges: BTreeMap<(AccountId, FunctionName), u32>,
+    /// What each version is charged, for managers that come back.
+    charges: BTreeMap<Version, ProvisionedCharge>,
     sets: Sets,
     meter: meter::Meter,
     clock: Clock,
@@ -167,8 +169,8 @@ impl Shell {
                     let order = self.sets.order(target);
                     self.note(manager, ManagerNote::SetTarget(Box::new(order)));
                 }
-                Output::Charge { account, function, provisioned } => {
-                    self.charge(account, function, provisioned);
+                Output::Charge { account, function, version, charge } => {
+                    self.charge((account, function, version), charge);
                 }
             }
         }
@@ -176,21 +178,20 @@ impl Shell {
     }
 
     /// Every manager is told: which one counts for the account is not known here.
-    fn charge(&mut self, account: AccountId, function: FunctionName, provisioned: u32) {
+    fn charge(&mut self, of: Version, charge: ProvisionedCharge) {
         for manager in self.managers.keys() {
-            let function = function.clone();
-            self.note(*manager, ManagerNote::Provision { account, function, provisioned });
+            self.note(*manager, provision(&of, charge));
         }
-        match provisioned {
-            0 => self.charges.remove(&(account, function)),
-            _ => self.charges.insert((account, function), provisioned),
-        };
+        if charge == ProvisionedCharge::default() {
+            self.charges.remove(&of);
+        } else {
+            self.charges.insert(of, charge);
+        }
     }
 
     fn charge_anew(&self, manager: ManagerId) {
-        for ((account, function), provisioned) in &self.charges {
-            let (account, function, provisioned) = (*account, function.clone(), *provisioned);
-            self.note(manager, ManagerNote::Provision { account, function, provisioned });
+        for (of, charge) in &self.charges {
+            self.note(manager, provision(of, *charge));
         }
     }
 
@@ -202,6 +203,11 @@ impl Shell {
             tracing::warn!(%manager, "a manager takes no notes");
         }
     }
+}
+
+fn provision(of: &Version, charge: ProvisionedCharge) -> ManagerNote {
+    let (account, function, version) = of.clone();
+    ManagerNote::Provision { account, function, version, charge }
 }
 
 async fn fired(clock: &Clock, due: Option<Now>) {

@@ -110,8 +110,8 @@ async fn play(fake: FakeArc, mut inbox: ManagerInbox) {
                 fake.configured |= order.config.is_some();
                 fake.set(order.hash, order.share, order.epoch);
             }
-            Mail::Note(ManagerNote::Provision { provisioned, .. }) => {
-                fake.lock().unwrap().charged.push(provisioned);
+            Mail::Note(ManagerNote::Provision { charge, .. }) => {
+                fake.lock().unwrap().charged.push(charge.charged);
             }
             Mail::Note(note) => panic!("{note:?}"),
         }

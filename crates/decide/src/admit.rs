@@ -15,6 +15,7 @@ mod bucket;
 mod counter;
 mod gate;
 mod leases;
+mod paid;
 
 pub use account::{AccountLimits, Claimed, ReserveError};
 pub use allowance::{Admission, Allowances, Basis};

@@ -21,7 +21,10 @@ use alloc::{
     vec::Vec,
 };
 
-use model::{AccountId, Epoch, FunctionName, KeyHash, ManagerId, Now, PoolKey, TargetReport};
+use model::{
+    AccountId, Epoch, FunctionName, KeyHash, ManagerId, Now, PoolKey, ProvisionedCharge,
+    TargetReport, VersionId,
+};
 pub use model::{
     ProvisionedCause as Cause, ProvisionedState as State, ProvisionedStatus as Status,
 };
@@ -74,12 +77,13 @@ pub enum Output {
         hash: KeyHash,
         status: Status,
     },
-    /// What the function's sets take of the account's concurrency: for
+    /// What a version's set takes of the account's concurrency, for
     /// `admit::Counter::provision`, which counts nothing twice inside a reservation.
     Charge {
         account: AccountId,
         function: FunctionName,
-        provisioned: u32,
+        version: VersionId,
+        charge: ProvisionedCharge,
     },
     /// Nothing wanted and nothing left: its record may go.
     Forget {
@@ -92,8 +96,8 @@ pub struct Controller {
     ring: Arc<Ring>,
     sets: BTreeMap<KeyHash, Set>,
     due: BTreeSet<(Now, KeyHash)>,
-    /// What each set is charged, by function.
-    charges: BTreeMap<(AccountId, FunctionName), BTreeMap<KeyHash, u32>>,
+    /// What each set was last told to be charged.
+    charges: BTreeMap<KeyHash, ProvisionedCharge>,
 }
 
 impl Controller {
@@ -178,35 +182,32 @@ impl Controller {
         change(set, &self.ring);
         set.act(now, &self.ring, out);
         let over = set.is_over();
-        let (charge, due) = if over { (0, None) } else { (set.charge(), set.due) };
-        let function = (set.key().account, set.key().function.clone());
+        let (charge, due) =
+            if over { (ProvisionedCharge::default(), None) } else { (set.charge(), set.due) };
+        let PoolKey { account, function, version, .. } = set.key();
+        let version = (*account, function.clone(), *version);
         self.due.extend(due.map(|due| (due, hash)));
-        self.charge(function, hash, charge, out);
+        self.charge(version, hash, charge, out);
         if over {
             self.sets.remove(&hash);
             out.push(Output::Forget { hash });
         }
     }
 
+    /// Told where it changed; a version has one set.
     fn charge(
         &mut self,
-        function: (AccountId, FunctionName),
+        version: (AccountId, FunctionName, VersionId),
         hash: KeyHash,
-        charge: u32,
+        charge: ProvisionedCharge,
         out: &mut Vec<Output>,
     ) {
-        let charges = self.charges.entry(function.clone()).or_default();
-        let before = match charge {
-            0 => charges.remove(&hash),
-            _ => charges.insert(hash, charge),
-        };
-        let provisioned = charges.values().sum();
-        if charges.is_empty() {
-            self.charges.remove(&function);
-        }
-        if before.unwrap_or(0) != charge {
-            let (account, function) = function;
-            out.push(Output::Charge { account, function, provisioned });
+        let nothing = charge == ProvisionedCharge::default();
+        let before =
+            if nothing { self.charges.remove(&hash) } else { self.charges.insert(hash, charge) };
+        if before.unwrap_or_default() != charge {
+            let (account, function, version) = version;
+            out.push(Output::Charge { account, function, version, charge });
         }
     }
 }

@@ -259,8 +259,8 @@ impl Owner {
             ManagerNote::Gone { env } => self.tell(Input::Gone { env }),
             ManagerNote::Back { worker } => self.list(worker),
             ManagerNote::SetTarget(order) => self.set_target(*order),
-            ManagerNote::Provision { account, function, provisioned } => {
-                self.counter.provision(self.clock.now(), account, &function, provisioned);
+            ManagerNote::Provision { account, function, version, charge } => {
+                self.counter.provision(self.clock.now(), account, &function, version, charge);
             }
             ManagerNote::Hear { from, word } => self.tell(Input::Hear { from, word }),
             ManagerNote::Owned(hosted) => self.tell(Input::Owned(hosted)),

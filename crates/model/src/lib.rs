@@ -46,7 +46,8 @@ pub use manifest::{ChunkId, Manifest, RootId};
 pub use payload::{Digest, PayloadPlace, PayloadRef};
 pub use pool_key::{Class, CpuClass, KeyHash, PoolKey};
 pub use provisioned::{
-    ProvisionedCause, ProvisionedConfig, ProvisionedSet, ProvisionedState, ProvisionedStatus,
+    ProvisionedCause, ProvisionedCharge, ProvisionedConfig, ProvisionedSet, ProvisionedState,
+    ProvisionedStatus,
 };
 pub use reason::{Denied, Reason};
 pub use register::Register;

@@ -47,6 +47,15 @@ pub struct ProvisionedStatus {
     pub cause: Option<ProvisionedCause>,
 }
 
+/// What a version's set is to its account's counter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvisionedCharge {
+    /// What was asked for: calls within it come at most ten a second for each unit.
+    pub limit: u32,
+    /// What it takes of the account's concurrency; more than the limit while it drains.
+    pub charged: u32,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProvisionedState {
     #[default]

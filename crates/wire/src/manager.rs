@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use model::{
     AccountId, AffinityAsk, BlockAsk, Denied, EnvId, Epoch, FrontendId, FunctionConfig,
-    FunctionName, Grant, Hosted, KeyHash, LeaseId, Lent, Load, ManagerId, PoolKey, Pred, Register,
-    RequestId, RingVersion, TargetReport, TenantId, VersionId, WorkerId, handoff::Word,
+    FunctionName, Grant, Hosted, KeyHash, LeaseId, Lent, Load, ManagerId, PoolKey, Pred,
+    ProvisionedCharge, Register, RequestId, RingVersion, TargetReport, TenantId, VersionId,
+    WorkerId, handoff::Word,
 };
 use serde::{Deserialize, Serialize};
 
@@ -105,9 +106,13 @@ pub enum ManagerNote {
     Gone { env: EnvId },
     /// From the provisioning controller: what to hold of a provisioned key.
     SetTarget(Box<SetTarget>),
-    /// From the provisioning controller: what a function's sets take of its account's
-    /// concurrency.
-    Provision { account: AccountId, function: FunctionName, provisioned: u32 },
+    /// From the provisioning controller: what a version's set is to its account.
+    Provision {
+        account: AccountId,
+        function: FunctionName,
+        version: VersionId,
+        charge: ProvisionedCharge,
+    },
     /// From another manager, about a handoff.
     Hear { from: ManagerId, word: Word },
     /// From the worker: an environment of another manager is this one's now.

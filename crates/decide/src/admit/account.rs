@@ -9,9 +9,11 @@ use alloc::{
 };
 use core::fmt;
 
-use model::{Denied, FunctionName, Now, Reason, Span, TenantId, VersionId, limits};
+use model::{
+    Denied, FunctionName, Now, ProvisionedCharge, Reason, Span, TenantId, VersionId, limits,
+};
 
-use super::bucket::Bucket;
+use super::{bucket::Bucket, paid::PaidVersions};
 use crate::table::{Lined, Table};
 
 /// Versions of one function whose count is kept though it is zero.
@@ -71,19 +73,23 @@ impl core::error::Error for ReserveError {}
 #[derive(Debug)]
 struct Function {
     reserved: Option<u32>,
-    /// Calls of one tenant, where this function has its own limit (A9, ours).
-    tenant_limit: Option<u32>,
-    provisioned: u32,
+    paid: PaidVersions,
     in_flight: u32,
     versions: Versions,
-    /// Calls in flight of each tenant, of a function that has any.
+    /// Of a function that has any, or a limit on theirs.
     tenants: Option<Box<Tenants>>,
     rate: Bucket,
 }
 
 const _: () = assert!(size_of::<(FunctionName, Function)>() <= 128);
 
-type Tenants = BTreeMap<TenantId, u32>;
+#[derive(Debug, Default)]
+struct Tenants {
+    /// Calls of one tenant, where this function has its own limit (A9, ours).
+    limit: Option<u32>,
+    /// In flight, of each.
+    calls: BTreeMap<TenantId, u32>,
+}
 
 /// Calls in flight of each version. Most functions are called in one version, whose
 /// count stands with the function and not elsewhere in memory.
@@ -175,20 +181,29 @@ impl Account {
         Ok(())
     }
 
-    /// Provisioned environments of a function, over its versions; while a set
-    /// drains it is charged `max(target, busy)` by whoever tells (A2).
-    pub(super) fn provision(&mut self, now: Now, name: &FunctionName, provisioned: u32) {
+    /// Provisioned environments of one version of a function; while its set drains it is
+    /// charged `max(target, busy)` by whoever tells (A2).
+    pub(super) fn provision(
+        &mut self,
+        now: Now,
+        name: &FunctionName,
+        version: VersionId,
+        charge: ProvisionedCharge,
+    ) {
         let concurrency = self.limits.concurrency;
         let function = function_of(&mut self.functions, name, now, concurrency);
         let unused = function.unused();
-        function.provisioned = provisioned;
+        function.paid.pay(now, version, charge);
         self.provisioned_unused = self.provisioned_unused - unused + function.unused();
     }
 
     /// A limit of one function's own on the calls of each of its tenants.
     pub(super) fn limit_tenants(&mut self, now: Now, name: &FunctionName, limit: Option<u32>) {
         let concurrency = self.limits.concurrency;
-        function_of(&mut self.functions, name, now, concurrency).tenant_limit = limit;
+        let function = function_of(&mut self.functions, name, now, concurrency);
+        if limit.is_some() || function.tenants.is_some() {
+            function.tenants.get_or_insert_default().limit = limit;
+        }
     }
 
     pub(super) fn limit(&self) -> u32 {
@@ -222,14 +237,17 @@ impl Account {
         let function = self.functions.get(call.function);
         self.check_concurrency(function)?;
         if let (Some(function), Some(tenant)) = (function, call.tenant)
-            && let Some(limit) = function.tenant_limit.or(self.limits.tenant)
+            && let Some(limit) = function.tenant_limit().or(self.limits.tenant)
             && function.tenant_calls(tenant) >= limit
         {
             let reason = Reason::TenantConcurrentInvocationLimitExceeded;
             return Err(too_many(reason));
         }
         match function {
-            Some(function) => function.check_rate(now),
+            Some(function) => {
+                function.paid.check(now, call.version, || function.versions.count(call.version))?;
+                function.check_rate(now)
+            }
             None => Ok(()),
         }
     }
@@ -261,12 +279,15 @@ impl Account {
             self.unreserved_in_flight += 1;
         }
         if let Some(tenant) = call.tenant {
-            *function.tenants.get_or_insert_default().entry(tenant.clone()).or_insert(0) += 1;
+            let tenants = function.tenants.get_or_insert_default();
+            *tenants.calls.entry(tenant.clone()).or_insert(0) += 1;
         }
+        let version = function.versions.enter(call.version);
+        function.paid.take(now, call.version, version);
         Counts {
             function: function.in_flight,
             account: self.in_flight,
-            version: function.versions.enter(call.version),
+            version,
             limit_max: concurrency,
         }
     }
@@ -283,7 +304,7 @@ impl Account {
         function.versions.leave(call.version);
         if let Some(tenant) = call.tenant
             && let Some(tenants) = &mut function.tenants
-            && let Entry::Occupied(mut count) = tenants.entry(tenant.clone())
+            && let Entry::Occupied(mut count) = tenants.calls.entry(tenant.clone())
         {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
@@ -320,8 +341,7 @@ impl Function {
         let rps = rps(concurrency);
         Function {
             reserved: None,
-            tenant_limit: None,
-            provisioned: 0,
+            paid: PaidVersions::default(),
             in_flight: 0,
             versions: Versions::default(),
             tenants: None,
@@ -333,7 +353,7 @@ impl Function {
     fn unused(&self) -> u32 {
         match self.reserved {
             Some(_) => 0,
-            None => self.provisioned.saturating_sub(self.in_flight),
+            None => self.paid.charged().saturating_sub(self.in_flight),
         }
     }
 
@@ -350,8 +370,12 @@ impl Function {
         self.rate.peek(now).map_err(|retry_after| Denied { reason, retry_after })
     }
 
+    fn tenant_limit(&self) -> Option<u32> {
+        self.tenants.as_ref()?.limit
+    }
+
     fn tenant_calls(&self, tenant: &TenantId) -> u32 {
-        self.tenants.as_ref().and_then(|tenants| tenants.get(tenant).copied()).unwrap_or(0)
+        self.tenants.as_ref().and_then(|tenants| tenants.calls.get(tenant).copied()).unwrap_or(0)
     }
 }
 
@@ -385,6 +409,11 @@ impl Versions {
         }
     }
 
+    fn count(&self, version: VersionId) -> u32 {
+        let mut all = core::iter::once(&self.first).chain(&self.others);
+        all.find(|(known, _)| *known == version).map_or(0, |(_, count)| *count)
+    }
+
     fn of(&mut self, version: VersionId) -> Option<&mut u32> {
         let mut all = core::iter::once(&mut self.first).chain(&mut self.others);
         all.find(|(known, _)| *known == version).map(|(_, count)| count)
@@ -395,6 +424,6 @@ fn too_many(reason: Reason) -> Denied {
     Denied { reason, retry_after: CONCURRENCY_RETRY }
 }
 
-fn rps(concurrency: u32) -> u64 {
+pub(super) fn rps(concurrency: u32) -> u64 {
     u64::from(concurrency) * u64::from(limits::RPS_PER_CONCURRENCY)
 }

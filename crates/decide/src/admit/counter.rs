@@ -10,7 +10,8 @@
 use alloc::collections::BTreeSet;
 
 use model::{
-    AccountId, Denied, FrontendId, FunctionName, LeaseId, Now, Span, TenantId, VersionId, limits,
+    AccountId, Denied, FrontendId, FunctionName, LeaseId, Now, ProvisionedCharge, Span, TenantId,
+    VersionId, limits,
 };
 
 use super::{
@@ -158,9 +159,10 @@ impl Counter {
         now: Now,
         account: AccountId,
         function: &FunctionName,
-        provisioned: u32,
+        version: VersionId,
+        charge: ProvisionedCharge,
     ) {
-        self.account(account).provision(now, function, provisioned);
+        self.account(account).provision(now, function, version, charge);
     }
 
     /// Calls of each tenant of a function at a time; `None`: the account's limit for
@@ -367,10 +369,45 @@ mod tests {
         }
     }
 
+    fn charged(limit: u32) -> ProvisionedCharge {
+        ProvisionedCharge { limit, charged: limit }
+    }
+
+    /// Ten a second for each paid unit, of calls that are within what is paid; a burst
+    /// above it is on-demand, and limited as that (A1.3).
+    #[test]
+    fn paid_units_take_ten_calls_a_second_each() {
+        let mut counter = counter(1_000);
+        let (f, paid) = (name("f"), VersionId::Published(1));
+        let of = |version| Ask { version, ..ask(&f, 1) };
+        counter.provision(Now(0), account(), &f, paid, charged(2));
+        // One after the other, always within the two.
+        let one = |counter: &mut Counter, now, version| {
+            let taken = counter.take(now, &of(version)).map(|admitted| admitted.lease);
+            taken.map(|lease| counter.give_back(lease))
+        };
+        assert!((0..20).all(|_| one(&mut counter, Now(0), paid).is_ok()));
+        let refused = one(&mut counter, Now(0), paid).unwrap_err();
+        assert_eq!(refused.reason, Reason::FunctionInvocationRateLimitExceeded);
+        assert_eq!(refused.retry_after, Span::millis(50));
+        assert!(one(&mut counter, Now(0), VERSION).is_ok(), "its own versions alone");
+        let later = Now(0) + refused.retry_after;
+        assert!(one(&mut counter, later, paid).is_ok(), "retry_after is enough");
+        // At once: two within, all others beside the set.
+        let second = Now(0) + Span::secs(1);
+        assert!((0..200).all(|_| counter.take(second, &of(paid)).is_ok()));
+        // Deleted: no rate of its own any more, though it drains.
+        let draining = ProvisionedCharge { limit: 0, charged: 2 };
+        let mut drained = super::tests::counter(1_000);
+        drained.provision(Now(0), account(), &f, paid, charged(1));
+        drained.provision(Now(0), account(), &f, paid, draining);
+        assert!((0..50).all(|_| one(&mut drained, Now(0), paid).is_ok()));
+    }
+
     #[test]
     fn a1_4_provisioned_units_are_kept_from_others_and_counted_once() {
         let mut counter = counter(100);
-        counter.provision(Now(0), account(), &name("paid"), 10);
+        counter.provision(Now(0), account(), &name("paid"), VERSION, charged(10));
         assert_eq!(counter.claimed(account()).total(), 10);
         let (others, _) = fill(&mut counter, Now(0), "flood");
         assert_eq!(others, 90);
@@ -381,7 +418,7 @@ mod tests {
         // Inside a reservation they are counted already.
         let mut reserved = super::tests::counter(1_000);
         reserved.reserve(Now(0), account(), &name("f"), Some(50)).unwrap();
-        reserved.provision(Now(0), account(), &name("f"), 20);
+        reserved.provision(Now(0), account(), &name("f"), VERSION, charged(20));
         assert_eq!(reserved.claimed(account()).total(), 50);
     }
 

@@ -5,8 +5,8 @@
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 
 use model::{
-    Effort, Epoch, KeyHash, ManagerId, Now, PoolKey, RingVersion, Span, TargetReport, Trouble,
-    limits,
+    Effort, Epoch, KeyHash, ManagerId, Now, PoolKey, ProvisionedCharge, RingVersion, Span,
+    TargetReport, Trouble, limits,
 };
 
 use super::{Cause, Output, State, Status};
@@ -175,9 +175,9 @@ impl Set {
         self.limit == 0 && self.sites.is_empty()
     }
 
-    pub(super) fn charge(&self) -> u32 {
-        let Sums { envs, busy, .. } = self.sums();
-        drain::charge(self.limit, envs, busy)
+    pub(super) fn charge(&self) -> ProvisionedCharge {
+        let Sums { limit, envs, busy, .. } = self.sums();
+        ProvisionedCharge { limit, charged: drain::charge(limit, envs, busy) }
     }
 
     pub(super) fn status(&self) -> Status {

@@ -490,8 +490,8 @@ impl Stage {
                     }
                 }
                 provision::Output::Status { status, .. } => self.statuses.push((self.now, status)),
-                provision::Output::Charge { account, function, provisioned } => {
-                    self.counter.provision(self.now, account, &function, provisioned);
+                provision::Output::Charge { account, function, version, charge } => {
+                    self.counter.provision(self.now, account, &function, version, charge);
                 }
                 provision::Output::Forget { hash } => {
                     self.records.remove(&hash);
