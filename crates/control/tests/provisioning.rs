@@ -103,6 +103,7 @@ async fn play(fake: FakeArc, mut inbox: ManagerInbox) {
                 | ManagerCall::InFlight { .. }
                 | ManagerCall::Borrow(..)
                 | ManagerCall::Busiest
+                | ManagerCall::TakeTokens { .. }
                 | ManagerCall::Inspect => panic!("not the controller's"),
             },
             Mail::Note(ManagerNote::SetTarget(order)) => {

@@ -6,7 +6,7 @@
 //! The parts: `bucket` rates, `account` caps and counts, `leases` rights that end
 //! by themselves, `counter` the whole, `blocks` what it lends to frontends,
 //! `allowance` what a frontend admits of that by itself, `gate` new environments per
-//! function.
+//! function, `tokens` those that another manager's gate has to give.
 
 mod account;
 mod allowance;
@@ -16,6 +16,7 @@ mod counter;
 mod gate;
 mod leases;
 mod paid;
+mod tokens;
 
 pub use account::{AccountLimits, Claimed, ReserveError};
 pub use allowance::{Admission, Allowances, Basis};
@@ -23,3 +24,4 @@ pub use blocks::{BLOCK_MAX, BLOCK_MIN, block_size};
 pub use bucket::Bucket;
 pub use counter::{Admitted, Ask, Counter};
 pub use gate::CreateGate;
+pub use tokens::{Answered, Taken, Token, TokenAsk, Tokens, Whose as TokenWhose};

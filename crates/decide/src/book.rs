@@ -3,9 +3,10 @@
 //! (`admit`). On the path it answers an `Acquire` after probing chose this manager.
 //!
 //! The parts, each a file with its own invariant: `envs`, `pools`, `waiting`, `starts`,
-//! `turns` from grant to the next, `supply` starting and making room, `target` what is
-//! provisioned, `tenants`, `affinity`, `taking` and `giving` the two sides of a handoff,
-//! `fleet` what workers say. `place` chooses workers, `CreateGate` limits.
+//! `turns` from grant to the next, `supply` starting and making room, `tokens` whether
+//! they may, `target` what is provisioned, `tenants`, `affinity`, `values` of affinity
+//! that others had, `taking` and `giving` the two sides of a handoff, `fleet` what
+//! workers say. `place` chooses workers, `CreateGate` limits.
 //! Most recently used first, so that the tail of a peak goes cold and is reclaimed
 //! (A5). The warm path allocates nothing.
 
@@ -20,7 +21,9 @@ mod supply;
 mod taking;
 mod target;
 mod tenants;
+mod tokens;
 mod turns;
+mod values;
 mod waiting;
 
 use alloc::{collections::VecDeque, vec::Vec};
@@ -36,7 +39,7 @@ pub use message::{
 };
 
 use crate::{
-    admit::CreateGate,
+    admit::{CreateGate, Tokens},
     affinity::Table,
     fact::Fact,
     handoff::{Asks, Departed, Gives},
@@ -49,6 +52,7 @@ use starts::Starts;
 use taking::Settings;
 use target::Targets;
 use tenants::Tenants;
+use values::Values;
 use waiting::{Waiter, Waiting};
 
 /// A start that was not answered by then is taken as failed: longer than any init.
@@ -71,6 +75,8 @@ pub struct Config {
     pub first_lease: u64,
     /// The create bucket of each function: size, and tokens per second.
     pub create_tokens: (u32, u32),
+    /// Managers among which a bucket is divided while its home cannot be reached.
+    pub managers: u32,
     /// Whether a call may hope for an environment that others use or wait for; if
     /// not, each waiting call has a start.
     pub patience: bool,
@@ -101,6 +107,7 @@ impl Default for Config {
             lease_ttl: limits::ENV_LEASE_TTL,
             first_lease: 0,
             create_tokens: (limits::CREATE_TOKENS_MAX, limits::CREATE_TOKENS_PER_SEC),
+            managers: 1,
             patience: true,
             drain_after: limits::DRAIN_AFTER,
             provisioned_starts: limits::PROVISIONED_STARTS_MAX,
@@ -126,6 +133,7 @@ pub struct Book {
     targets: Targets,
     tenants: Tenants,
     affinity: Table,
+    values: Values,
     kept: Kept,
     settings: Settings,
     asks: Asks,
@@ -133,6 +141,7 @@ pub struct Book {
     departed: Departed,
     place: Place,
     gate: CreateGate,
+    tokens: Tokens<starts::Start>,
     leases: LeaseCounts,
 }
 
@@ -148,6 +157,7 @@ impl Book {
             targets: Targets::default(),
             tenants: Tenants::default(),
             affinity: Table::default(),
+            values: Values::default(),
             kept: Kept::default(),
             settings: Settings::default(),
             asks: Asks::default(),
@@ -155,6 +165,7 @@ impl Book {
             departed: Departed::default(),
             place: Place::new(),
             gate: CreateGate::new(size, per_sec),
+            tokens: Tokens::new(config.create_tokens, config.managers),
             leases: LeaseCounts::default(),
         }
     }
@@ -190,6 +201,9 @@ impl Book {
             Input::Owned(moved) => self.take(now, moved, out),
             Input::Transferred { env, epoch, to } => self.transferred(now, env, epoch, to, out),
             Input::TransferRefused { env, epoch } => self.transfer_refused(now, env, epoch, out),
+            Input::Tokens { whose, seq, given } => {
+                self.tokens_answered(now, &whose, seq, given, out);
+            }
             Input::Deadline => self.due(now, out),
         }
         self.readmit_orphans(now, out);
@@ -211,7 +225,9 @@ impl Book {
             hope.map(|(at, _)| (at, Why::Patience)),
             self.asks.due().map(|(at, _)| (at, Why::Handoff)),
             self.gives.due().map(|(at, ..)| (at, Why::Handoff)),
+            self.tokens.due().map(|(at, ..)| (at, Why::Tokens)),
             self.affinity.deadline().map(|at| (at, Why::Affinity)),
+            self.values.due().map(|at| (at, Why::Affinity)),
             self.targets.tick_at().map(|at| (at, Why::TargetTick)),
             idle.map(|(_, due, _)| (due, Why::IdleTtl)),
         ];
@@ -253,7 +269,7 @@ impl Book {
     }
 
     pub fn calls_waiting(&self) -> usize {
-        self.waiting.len() + self.affinity.insisting()
+        self.waiting.len() + self.affinity.insisting() + self.values.waiting()
     }
 
     pub fn lease_counts(&self) -> LeaseCounts {
@@ -334,6 +350,7 @@ impl Book {
         let pool = self.pools.open(hash, &key);
         pool.routed(routed.by);
         let ahead = pool.queue.len();
+        self.learn_home(now, &key, routed.home);
         let source = if ahead >= limits::WAITERS_MAX {
             Err((Reason::NoCapacity, Span::ZERO))
         } else {
@@ -399,7 +416,9 @@ impl Book {
                 Why::StartOverdue => self.expire_start(now, out),
                 Why::Patience => self.expire_patience(now, out),
                 Why::Handoff => self.handoff_due(now, out),
+                Why::Tokens => self.tokens_due(now, out),
                 Why::Affinity => {
+                    self.values_due(now, out);
                     self.affinity_due(now, out);
                     self.readmit_orphans(now, out);
                 }

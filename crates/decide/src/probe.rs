@@ -19,6 +19,9 @@ pub use hints::Hints;
 
 use crate::{book::Mode, dice::Dice, ring::Few};
 
+/// One call of so many asks a member before the first that is known to have some.
+const LOOK_BEFORE: u64 = 16;
+
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     pub probes: u32,
@@ -130,8 +133,10 @@ impl Probe {
         }
     }
 
-    /// By weight where any is known; members that nothing is known of take turns, so
-    /// that calls which come together are shared out evenly.
+    /// The first in arc order that is known to have some, so that the tail of a peak goes
+    /// cold wherever it is; now and then one before it, which may have some again. Members
+    /// that nothing is known of take turns, so that calls which come together are shared
+    /// out evenly. A provisioned arc does not go cold: by weight there.
     fn pick(&self, hints: &mut Hints, dice: &mut Dice) -> Option<usize> {
         let untried = self.untried.as_slice();
         if self.in_order || untried.len() <= 1 {
@@ -139,10 +144,14 @@ impl Probe {
         }
         let hint = hints.get(self.key);
         let weight = |m: &ManagerId| u64::from(hint.map_or(0, |hint| hint.weight(*m)));
-        let whole: u64 = untried.iter().map(weight).sum();
-        if whole == 0 {
+        let Some(first) = untried.iter().position(|m| weight(m) > 0) else {
             return Some(hints.turn(self.key, dice) % untried.len());
+        };
+        if !self.existing_only {
+            let before = first > 0 && dice.chance(1, LOOK_BEFORE);
+            return Some(if before { dice.below(first as u64) as usize } else { first });
         }
+        let whole: u64 = untried.iter().map(weight).sum();
         let mut drawn = dice.below(whole);
         untried.iter().position(|manager| {
             let weight = weight(manager);

@@ -7,6 +7,7 @@
 //!        │ exhausted: spillover
 //!        ▼
 //!   on-demand arc:   probe within the budget, the last question may create
+//!        │ no create token: a few others, Existing ──▶ refused
 //!        │ two members ask to try another, or all were silent
 //!        └──▶ the set grows (A6) ──▶ its new members … ──▶ every untried one ──▶ refused
 //! ```
@@ -28,6 +29,9 @@ use crate::{
 
 /// Members that ask to try another before the set is taken as full.
 const THROTTLES_TO_GROW: u32 = 2;
+/// Members that are asked for what is idle once the function may not create: those that
+/// are known to have some before others.
+const LOOKS_MAX: usize = 8;
 /// Client sets remembered; above it all are forgotten, and learnt again from answers.
 const SETS_MAX: usize = 65_536;
 
@@ -38,6 +42,8 @@ pub struct Steering {
     hints: Hints,
     /// By the start of their arcs.
     clients: Table<u64, Client, Lined>,
+    /// How many of them others were told of, in this round of all.
+    told: usize,
     /// Where the members of an arc are listed; kept, so that no call allocates it.
     members: Vec<ManagerId>,
 }
@@ -56,7 +62,8 @@ const FIRST: usize = 4;
 
 impl Steering {
     pub fn new(writer: FrontendId) -> Steering {
-        Steering { writer, hints: Hints::default(), clients: Table::default(), members: Vec::new() }
+        let (hints, clients, members) = (Hints::default(), Table::default(), Vec::new());
+        Steering { writer, hints, clients, told: 0, members }
     }
 
     /// Joins what a manager or another frontend holds of a client's set (A7).
@@ -74,10 +81,24 @@ impl Steering {
     }
 
     /// What other frontends should hear: registers that changed a short time ago, by
-    /// the starts of their arcs (A7).
-    pub fn news(&self, now: Now) -> impl Iterator<Item = (u64, Register)> + '_ {
-        let news = self.clients.iter().filter(move |(_, client)| client.set.is_news(now));
-        news.map(|(start, client)| (*start, client.set.register())).take(gossip::REGISTERS_MAX)
+    /// the starts of their arcs (A7). Of many, the next ones in turn.
+    pub fn news(&mut self, now: Now) -> Vec<(u64, Register)> {
+        let known = self.clients.len().max(1);
+        let from = self.told % known;
+        let (first, rest) = (self.clients.iter().take(from), self.clients.iter().skip(from));
+        let mut looked = 0;
+        let mut news = Vec::new();
+        for (start, client) in rest.chain(first) {
+            if news.len() == gossip::REGISTERS_MAX {
+                break;
+            }
+            looked += 1;
+            if client.set.is_news(now) {
+                news.push((*start, client.set.register()));
+            }
+        }
+        self.told = from + looked;
+        news
     }
 
     /// The managers that a client is spread over, as a size.
@@ -182,6 +203,8 @@ pub enum Answer {
     NoIdle,
     /// "Ask another": it holds its share of the client's calls.
     Throttled,
+    /// It has nothing idle, and the function has no create token for so long.
+    Slow(Span),
     /// It did not answer in time, or cannot be reached.
     Silent,
 }
@@ -198,6 +221,10 @@ pub struct Search {
     seen: Epoch,
     throttles: u32,
     throttled_ever: bool,
+    /// The function creates too fast: until when there is no token, told by a member.
+    slow: Option<Span>,
+    /// What is idle elsewhere was looked for then.
+    looked: bool,
     /// Who has the surplus of a draining set; empty once it is asked.
     surplus: Vec<ManagerId>,
 }
@@ -216,8 +243,18 @@ impl Search {
             }
         };
         let seen = steering.set(now, route.start).register().epoch;
-        let surplus = Vec::new();
-        Search { route, set, probe, tried, seen, throttles: 0, throttled_ever: false, surplus }
+        Search {
+            route,
+            set,
+            probe,
+            tried,
+            seen,
+            throttles: 0,
+            throttled_ever: false,
+            slow: None,
+            looked: false,
+            surplus: Vec::new(),
+        }
     }
 
     /// `members`: who may have the surplus of a set that drains, beyond its arc, in
@@ -233,6 +270,11 @@ impl Search {
         self.route.provisioned.is_some() && self.set == Set::OnDemand
     }
 
+    /// Where the refusal says when to come again.
+    pub fn retry_after(&self) -> Option<Span> {
+        self.slow
+    }
+
     pub fn next(
         &mut self,
         now: Now,
@@ -241,6 +283,9 @@ impl Search {
         dice: &mut Dice,
     ) -> Next {
         loop {
+            if self.slow.is_some() && !self.looked {
+                self.look_for_idle(now, ring, steering);
+            }
             if self.throttles < THROTTLES_TO_GROW
                 && let Step::Ask { manager, mode } = self.probe.next(now, &mut steering.hints, dice)
             {
@@ -248,6 +293,9 @@ impl Search {
                     self.tried.push(manager);
                 }
                 return Next::Ask { manager, set: self.set, mode };
+            }
+            if self.slow.is_some() {
+                return Next::Refused(Reason::FunctionInvocationRateLimitExceeded);
             }
             match self.set {
                 Set::Provisioned if !self.surplus.is_empty() => self.search_surplus(now),
@@ -276,8 +324,24 @@ impl Search {
                 self.throttles += 1;
                 self.throttled_ever = true;
             }
+            Answer::Slow(wait) => {
+                self.probe.answered(manager, probe::Answer::NoIdle, hints);
+                self.slow.get_or_insert(wait);
+            }
             Answer::Silent => self.probe.answered(manager, probe::Answer::Unusable, hints),
         }
+    }
+
+    /// Nobody may create: what is idle at other members is free all the same (A6).
+    fn look_for_idle(&mut self, now: Now, ring: &Ring, steering: &mut Steering) {
+        let arc = self.route.arc(now, steering);
+        steering.list(arc, ring);
+        let Steering { hints, members, .. } = steering;
+        members.retain(|manager| !self.tried.as_slice().contains(manager));
+        members.sort_by_key(|manager| !hints.knows_idle(self.route.key, *manager));
+        members.truncate(LOOKS_MAX);
+        self.probe = Probe::new(now, self.route.key, members, Budget::default()).existing_only();
+        (self.looked, self.throttles) = (true, 0);
     }
 
     fn search_surplus(&mut self, now: Now) {
@@ -452,6 +516,40 @@ mod tests {
         let served = asked.last().map(|(manager, ..)| *manager);
         assert!(refused.is_none() && served.is_some_and(|manager| !four.contains(&manager)));
         assert_eq!(frontend.steering.size(7), 5);
+    }
+
+    #[test]
+    fn a6_5_who_may_not_create_looks_for_what_is_idle_elsewhere() {
+        let mut frontend = Frontend::new(20);
+        frontend.steering.learn(Now(0), 7, register(5, 12));
+        let slow = Answer::Slow(Span::millis(30));
+        let (asked, refused) = frontend.play(route(1_000, 20), |_, _, mode| match mode {
+            Mode::Existing => Answer::NoIdle,
+            Mode::ExistingOrNew => slow,
+        });
+        assert_eq!(refused, Some(Reason::FunctionInvocationRateLimitExceeded));
+        assert_eq!(asked.len(), 3 + LOOKS_MAX, "the probes, and a bounded look");
+        assert!(asked[3..].iter().all(|(.., mode)| *mode == Mode::Existing));
+        // The third of those that are looked at has one.
+        let mut looks = 0;
+        let (asked, refused) = frontend.play(route(1_000, 20), |_, _, mode| {
+            if looks > 0 {
+                looks += 1;
+            }
+            match mode {
+                Mode::ExistingOrNew => {
+                    looks = 1;
+                    slow
+                }
+                Mode::Existing if looks == 4 => GRANTED,
+                Mode::Existing => Answer::NoIdle,
+            }
+        });
+        assert_eq!((asked.len(), refused), (6, None));
+    }
+
+    fn register(epoch: u64, size: u16) -> Register {
+        Register { epoch: Epoch(epoch), writer: FrontendId(9), size }
     }
 
     #[test]

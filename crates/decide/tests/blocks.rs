@@ -355,3 +355,39 @@ proptest! {
         }
     }
 }
+
+/// After a quiet time a frontend has few slots left; a burst brings more within the
+/// same instant, and with them the rate that they allow.
+#[test]
+fn a_burst_after_a_quiet_time_is_not_held_to_the_rate_of_few_slots() {
+    let now = Now(1);
+    let limits = AccountLimits { concurrency: 10_000, tenant: None };
+    let mut counter = Counter::new(limits, TTL);
+    let mut frontend = Allowances::new(TTL, 1);
+    let holder = FrontendId(1);
+    for _ in 0..200 {
+        assert_eq!(frontend.admit(now, account(), &function()), Admission::Exact);
+    }
+    let beat = |frontend: &mut Allowances, counter: &mut Counter, now: Now| {
+        for ask in frontend.beat(now) {
+            let lent = counter.lend(now, holder, ask).unwrap();
+            frontend.lent(now, &lent);
+        }
+    };
+    beat(&mut frontend, &mut counter, now);
+    let later = now + BEAT;
+    let mut admitted = 0;
+    for _ in 0..2_000 {
+        match frontend.admit(later, account(), &function()) {
+            Admission::Yes(_) => admitted += 1,
+            Admission::Wait(Some(ask), _) => {
+                let lent = counter.lend(later, holder, ask).unwrap();
+                frontend.lent(later, &lent);
+            }
+            other @ (Admission::Wait(None, _) | Admission::Exact | Admission::No(_)) => {
+                panic!("{other:?} after {admitted}")
+            }
+        }
+    }
+    assert!(admitted > 1_900, "{admitted}");
+}

@@ -11,7 +11,7 @@ use decide::{
     search::{Answer, Next, Set},
 };
 use model::{
-    AffinityAsk, Denied, Grant, KeyHash, LeaseId, ManagerId, Now, RequestId, Span, TenantId,
+    AffinityAsk, Denied, Grant, KeyHash, LeaseId, ManagerId, Now, Reason, RequestId, TenantId,
 };
 use platform::{
     TaskKind,
@@ -94,7 +94,7 @@ pub(crate) async fn acquire(
         let (manager, set, mode) = match gate.router.next(at, &mut path) {
             Next::Ask { manager, set, mode } => (manager, set, mode),
             Next::Refused(reason) => {
-                return Err(Denied { reason, retry_after: Span::secs(1) }.into());
+                return Err(Denied { reason, retry_after: path.retry_after() }.into());
             }
         };
         let asked = Asked { manager, set, at };
@@ -168,6 +168,7 @@ fn question(
         affinity,
         by: path.by,
         preds,
+        home: gate.router.counter(callable.config.account).unwrap_or(asked.manager),
     }
 }
 
@@ -206,6 +207,7 @@ async fn enter(
         | ManagerAnswer::Lent(_)
         | ManagerAnswer::InFlight(_)
         | ManagerAnswer::Busiest(_)
+        | ManagerAnswer::TokensTaken(_)
         | ManagerAnswer::Inspection(_)
         | ManagerAnswer::Targets(_) => {
             return Err(Refusal::internal("the counter answered something else"));
@@ -259,7 +261,14 @@ fn conclude(
             learn(Answer::Throttled);
             Ok(None)
         }
-        Found::Denied(denied) => Err(denied.into()),
+        Found::Denied(Denied { reason, retry_after }) => {
+            // What is idle at other managers is free all the same.
+            if reason == Reason::FunctionInvocationRateLimitExceeded && set == Set::OnDemand {
+                learn(Answer::Slow(retry_after));
+                return Ok(None);
+            }
+            Err(Denied { reason, retry_after }.into())
+        }
         Found::StartFailed(failure) => {
             let platform = matches!(failure, StartFailure::Platform { .. });
             if platform && set == Set::OnDemand && gate.router.fall_back(path, manager) {
@@ -322,6 +331,7 @@ fn return_all(gate: &Arc<Gate>, manager: ManagerId, answer: ManagerAnswer) {
         | ManagerAnswer::Lent(_)
         | ManagerAnswer::InFlight(_)
         | ManagerAnswer::Busiest(_)
+        | ManagerAnswer::TokensTaken(_)
         | ManagerAnswer::Inspection(_)
         | ManagerAnswer::Targets(_) => (None, None),
     };

@@ -12,6 +12,7 @@ mod allowance;
 mod authenticate;
 mod control;
 mod exact;
+mod gossip;
 mod head;
 mod heartbeat;
 mod held;
@@ -31,11 +32,19 @@ mod run;
 mod shrink;
 mod view;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use decide::ring::Ring;
-use model::{FrontendId, ManagerId, Region, WorkerId};
-use platform::{Caller, Clock, Entropy, Meters, Running, TaskKind, Tasks, cores::CallerCore};
+use model::{AccountId, FrontendId, ManagerId, Region, WorkerId};
+use platform::{
+    Caller, Clock, Entropy, Inbox, Meters, Running, TaskKind, Tasks, cores::CallerCore,
+};
 use store::Store;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -43,6 +52,7 @@ use tokio::{
 };
 use wire::{
     control::{ControlAnswer, ControlCall},
+    frontend::FrontendNote,
     manager::{ManagerAnswer, ManagerCall, ManagerNote},
     worker::{WorkerAnswer, WorkerCall, WorkerNote},
 };
@@ -51,6 +61,8 @@ pub use authenticate::{Credentials, Trust};
 
 pub type ManagerCaller = Caller<ManagerCall, ManagerAnswer, ManagerNote>;
 pub type WorkerCaller = Caller<WorkerCall, WorkerAnswer, WorkerNote>;
+pub type FrontendCaller = Caller<(), (), FrontendNote>;
+pub type FrontendInbox = Inbox<(), (), FrontendNote>;
 pub type ControlCaller = Caller<ControlCall, ControlAnswer, ()>;
 
 #[derive(Debug)]
@@ -77,6 +89,9 @@ pub struct Ground {
     pub managers: BTreeMap<ManagerId, ManagerCaller>,
     pub workers: BTreeMap<WorkerId, WorkerCaller>,
     pub control: ControlCaller,
+    /// The other frontends, and what they say to this one; none where there are none.
+    pub peers: BTreeMap<FrontendId, FrontendCaller>,
+    pub inbox: Option<FrontendInbox>,
 }
 
 /// What every request sees.
@@ -100,6 +115,7 @@ pub(crate) struct Gate {
     control: ControlCaller,
     held: held::Held,
     calls: Running,
+    shrinks: AtomicUsize,
 }
 
 /// A frontend that is ready to serve connections.
@@ -112,8 +128,8 @@ impl Frontend {
     /// Starts what runs beside the calls: the watched cache and the heartbeat.
     pub fn start(settings: Settings, ground: Ground) -> Frontend {
         let Settings { frontend, frontends, region, trust, shows_metrics } = settings;
-        let Ground { clock, entropy, tasks, meters, store, ring, managers, workers, control } =
-            ground;
+        let Ground { clock, entropy, tasks, meters, store, ring, managers, workers, .. } = ground;
+        let Ground { control, peers, inbox, .. } = ground;
         let exact = Arc::new(exact::Exact::default());
         let view = view::View::new(region.clone(), Arc::clone(&exact));
         let follow = view.clone().follow(store.clone(), tasks.clone());
@@ -139,6 +155,7 @@ impl Frontend {
             control,
             held: held::Held::default(),
             calls: Running::default(),
+            shrinks: AtomicUsize::new(0),
         });
         let rings = rings::follow(Arc::clone(&gate), store.clone());
         tasks.spawn(TaskKind::Role, "frontend's view of rings", rings);
@@ -153,12 +170,26 @@ impl Frontend {
             tasks.spawn(TaskKind::Role, "heartbeat", beat);
         }
         tasks.spawn(TaskKind::Role, "width of sets", shrink::watch(Arc::clone(&gate)));
+        if let Some(inbox) = inbox {
+            tasks.spawn(TaskKind::Role, "gossip", gossip::tell(Arc::clone(&gate), peers));
+            tasks.spawn(TaskKind::Role, "gossip", gossip::hear(Arc::clone(&gate), inbox));
+        }
         Frontend { gate }
     }
 
     /// Calls under way here.
     pub fn calls(&self) -> usize {
         self.gate.calls.calls()
+    }
+
+    /// Managers that an account's calls are spread over, as known here.
+    pub fn width(&self, account: AccountId) -> u16 {
+        self.gate.router.width(account)
+    }
+
+    /// How often this frontend narrowed the set of a client.
+    pub fn shrinks(&self) -> usize {
+        self.gate.shrinks.load(Ordering::Relaxed)
     }
 
     /// Serves a listener until the process is asked to stop.

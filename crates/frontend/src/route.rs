@@ -17,8 +17,8 @@ use decide::{
     search::{self, Next, Route, Search, Steering},
 };
 use model::{
-    AccountId, Attrs, FleetId, FrontendId, KeyHash, Load, ManagerId, Now, PoolKey, Pred, Register,
-    RingRecord, RingState, RingVersion, limits, ring::KEY_SHARE_WHOLE,
+    AccountId, Attrs, ClientSize, FleetId, FrontendId, KeyHash, Load, ManagerId, Now, PoolKey,
+    Pred, Register, RingRecord, RingState, RingVersion, Span, limits, ring::KEY_SHARE_WHOLE,
 };
 
 use crate::{acquire::Wanted, view::Callable};
@@ -45,7 +45,7 @@ struct Memory {
     dice: Dice,
     /// What each account may have in flight, as its counter last said.
     limits: HashMap<AccountId, u32>,
-    /// Whose the sets are that are wider than one manager.
+    /// Whose the sets are that are, or were, wider than one manager.
     wide: HashMap<u64, AccountId>,
     /// Provisioned sets, by their pools.
     sets: HashMap<KeyHash, SetView>,
@@ -65,6 +65,15 @@ pub(crate) struct WideSet {
     pub(crate) account: AccountId,
     pub(crate) arc: RingArc,
     pub(crate) members: Vec<ManagerId>,
+}
+
+/// Sizes of sets that others should hear of.
+#[derive(Debug)]
+pub(crate) struct News {
+    pub(crate) sizes: Vec<ClientSize>,
+    pub(crate) told: Vec<FrontendId>,
+    /// Of those that were changed here: the sets' first members.
+    pub(crate) first_members: Vec<(ManagerId, ClientSize)>,
 }
 
 /// The search of one call, with what it needs from step to step.
@@ -87,8 +96,16 @@ pub(crate) struct Path {
     pub(crate) set: Option<KeyHash>,
     /// The same, where there is one, asked or not.
     paid: Option<KeyHash>,
+    account: AccountId,
     pub(crate) client: u64,
     pub(crate) client_cap: u32,
+}
+
+impl Path {
+    /// Where the search has ended: when to come again.
+    pub(crate) fn retry_after(&self) -> Span {
+        self.search.retry_after().unwrap_or(Span::secs(1))
+    }
 }
 
 impl Router {
@@ -114,7 +131,8 @@ impl Router {
     pub(crate) fn wide_sets(&self) -> Vec<WideSet> {
         let mut memory = self.memory();
         let Memory { steering, wide, rings, .. } = &mut *memory;
-        wide.retain(|start, _| steering.size(*start) > 1);
+        // The size of one that is one manager again is still to be told.
+        wide.retain(|start, _| steering.register(*start).is_some());
         let own = |arc: &RingArc| search::home(arc.start, &self.frontends) == Some(self.frontend);
         let set = |arc: RingArc| {
             let mut members = Vec::new();
@@ -129,6 +147,35 @@ impl Router {
         let mut memory = self.memory();
         let bounds = self.bounds(&memory, set.account);
         memory.steering.shrink(now, set.arc.start, in_flight, bounds)
+    }
+
+    pub(crate) fn news(&self, now: Now) -> News {
+        let mut memory = self.memory();
+        let Memory { steering, dice, wide, rings, .. } = &mut *memory;
+        let size =
+            |(start, register)| Some(ClientSize { start, account: *wide.get(&start)?, register });
+        let sizes: Vec<ClientSize> = steering.news(now).into_iter().filter_map(size).collect();
+        let mut told = Vec::new();
+        if !sizes.is_empty() {
+            arcs::gossip::peers(self.frontend, &self.frontends, dice, &mut told);
+        }
+        let ring = newest_active(rings).map(Version::ring);
+        let first = |size: &ClientSize| Some((ring?.owner(size.start)?, *size));
+        let own = sizes.iter().filter(|size| size.register.writer == self.frontend);
+        let first_members = own.filter_map(first).collect();
+        News { sizes, told, first_members }
+    }
+
+    pub(crate) fn heard(&self, now: Now, sizes: &[ClientSize]) {
+        let mut memory = self.memory();
+        for ClientSize { start, account, register } in sizes {
+            memory.steering.learn(now, *start, *register);
+            memory.wide.insert(*start, *account);
+        }
+    }
+
+    pub(crate) fn width(&self, account: AccountId) -> u16 {
+        self.memory().steering.size(arcs::start_of_account(account))
     }
 
     /// What a counter said of an account.
@@ -214,9 +261,6 @@ impl Router {
         if let Some((_, _, Some(surplus), _)) = plan {
             search = search.with_surplus(surplus);
         }
-        if memory.steering.size(client) > 1 {
-            memory.wide.insert(client, config.account);
-        }
         let set = provisioned.map(|(hash, _)| hash);
         let (by, client_cap) = (version.v(), bounds.cap());
         Some(Path {
@@ -229,6 +273,7 @@ impl Router {
             fallen: Preds::NONE,
             set,
             paid,
+            account: config.account,
             client,
             client_cap,
         })
@@ -341,6 +386,9 @@ impl Router {
         path.search.answered(manager, answer, &mut memory.steering);
         if let Some(register) = register {
             memory.steering.learn(now, path.client, register);
+        }
+        if memory.steering.size(path.client) > 1 {
+            memory.wide.insert(path.client, path.account);
         }
     }
 

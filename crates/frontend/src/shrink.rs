@@ -1,7 +1,7 @@
 //! Narrowing the sets of clients whose load has gone down (A6): done by one frontend
 //! for each client, its home, and only while every member of the set tells its load.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::future::join_all;
 use model::{ManagerId, Span};
@@ -30,6 +30,7 @@ async fn shrink(gate: &Gate, set: &WideSet) {
     // A member that does not answer may be full.
     let Some(loads) = loads.into_iter().collect::<Option<Vec<u32>>>() else { return };
     if gate.router.shrink(gate.clock.now(), set, &loads) {
+        gate.shrinks.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(account = %set.account, size = set.arc.size - 1, "a set shrinks");
     }
 }

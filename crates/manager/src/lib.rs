@@ -16,6 +16,7 @@ mod rings;
 mod targets;
 mod tenancy;
 mod timer;
+mod tokens;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -61,6 +62,9 @@ pub fn start(
         let watch = workers::watch(settings.manager, *worker, caller.clone(), events.clone());
         tasks.spawn(TaskKind::Role, "manager's view of a worker", watch);
     }
+    let managers = u32::try_from(settings.peers.len() + 1).unwrap_or(u32::MAX);
+    let settings =
+        Settings { book: decide::book::Config { managers, ..settings.book }, ..settings };
     let owner = owner::Owner::new(settings, clock, tasks.clone(), meters, events);
     tasks.spawn(TaskKind::Role, "manager", owner.run(inbox, queue));
 }

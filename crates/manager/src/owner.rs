@@ -4,15 +4,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use decide::{
-    admit::{AccountLimits, Ask, Counter},
+    admit::{AccountLimits, Ask, Counter, TokenAsk},
     book::{
         Acquire as AcquireInput, Book, Input, Mode, Outcome, Outputs, Routed, StartId, Ticket,
         Whose,
     },
 };
 use model::{
-    Attrs, Denied, FrontendId, FunctionConfig, KeyHash, LeaseId, ManagerId, Now, PoolKey, Register,
-    RingVersion, Span, Trouble, VersionId, WorkerId, limits,
+    Attrs, ClientSize, Denied, FrontendId, FunctionConfig, KeyHash, LeaseId, ManagerId, Now,
+    PoolKey, Register, RingVersion, Span, TokensGiven, Trouble, VersionId, WorkerId, limits,
 };
 use platform::{Call, Clock, Mail, Meters, TaskKind, Tasks, meters::Asked, transport::Reply};
 use tokio::sync::mpsc;
@@ -39,6 +39,8 @@ pub(crate) enum Event {
     Listed(WorkerId, Listed),
     /// The way to it is broken: what it hosts cannot be used until it is listed anew.
     WorkerLost(WorkerId),
+    /// From the home of a function's create bucket; absent: it was not reached.
+    Tokens(TokenAsk, Option<TokensGiven>),
     Stored(Fact),
     /// A ring version was published, or was there at the start.
     Ring(RingVersion, Attrs),
@@ -190,6 +192,9 @@ impl Owner {
                 reply.send(ManagerAnswer::InFlight(self.book.client_calls(account)));
             }
             ManagerCall::Busiest => reply.send(ManagerAnswer::Busiest(self.book.busiest())),
+            ManagerCall::TakeTokens { account, function, want } => {
+                reply.send(self.give_tokens(account, &function, want));
+            }
             ManagerCall::Inspect => reply.send(ManagerAnswer::Inspection(self.inspect())),
             ManagerCall::Targets => reply.send(ManagerAnswer::Targets(self.targets.take())),
         }
@@ -227,6 +232,7 @@ impl Owner {
             affinity,
             by,
             preds,
+            home,
         } = acquire;
         tracing::debug!(%request, ring_v = by.0, preds = preds.len(), may_create, "acquire");
         self.ticket += 1;
@@ -236,7 +242,8 @@ impl Owner {
         self.configs.entry(hash).or_insert(config);
         let deadline = self.clock.now() + ACQUIRE_TTL;
         let mode = if may_create { Mode::ExistingOrNew } else { Mode::Existing };
-        let routed = Routed { by, preds: preds.into_iter().collect() };
+        let home = Some(home).filter(|home| *home != self.manager);
+        let routed = Routed { by, preds: preds.into_iter().collect(), home };
         let ask = AcquireInput { ticket, hash, key, mode, deadline, client_cap, routed, affinity };
         self.tell(Input::Acquire(ask));
     }
@@ -258,6 +265,12 @@ impl Owner {
             ManagerNote::Idle { env, .. } => self.list(env.worker()),
             ManagerNote::Gone { env } => self.tell(Input::Gone { env }),
             ManagerNote::Back { worker } => self.list(worker),
+            ManagerNote::TokensBack { account, function, count } => {
+                self.book.take_tokens_back(account, &function, count);
+            }
+            ManagerNote::Size(ClientSize { start, register, .. }) => {
+                self.registers.meet(start, Some(register));
+            }
             ManagerNote::SetTarget(order) => self.set_target(*order),
             ManagerNote::Provision { account, function, version, charge } => {
                 self.counter.provision(self.clock.now(), account, &function, version, charge);
@@ -283,6 +296,9 @@ impl Owner {
             Event::WorkerLost(worker) => {
                 tracing::warn!(%worker, "the way to a worker is broken");
                 self.tell(Input::WorkerLost { worker });
+            }
+            Event::Tokens(TokenAsk { whose, seq, .. }, given) => {
+                self.tell(Input::Tokens { whose, seq, given });
             }
             Event::Stored(fact) => self.stored(fact),
             Event::Ring(v, attrs) => self.tell(Input::Ring { v, attrs }),

@@ -38,6 +38,10 @@ impl Owner {
                 let from = self.manager;
                 self.order(worker, WorkerNote::Transfer { env, epoch, from, to });
             }
+            Output::AskTokens { to, ask } => self.ask_tokens(to, ask),
+            Output::ReturnTokens { to, whose: (account, function), count } => {
+                self.tell_peer(to, ManagerNote::TokensBack { account, function, count });
+            }
             Output::Fact(fact) => {
                 tracing::trace!(?fact, "book");
                 self.meter.count(&fact);
@@ -105,10 +109,14 @@ impl Owner {
 
     /// What a peer cannot be told is lost: the book waits for no answer for long.
     fn say(&mut self, to: ManagerId, word: Word) {
+        self.tell_peer(to, ManagerNote::Hear { from: self.manager, word });
+    }
+
+    pub(crate) fn tell_peer(&mut self, to: ManagerId, note: ManagerNote) {
         let Some(link) = self.peers.get(&to) else {
-            return tracing::warn!(%to, "a predecessor or successor is not known here");
+            return tracing::warn!(%to, "another manager is not known here");
         };
-        link.leave_note(&self.tasks, ManagerNote::Hear { from: self.manager, word });
+        link.leave_note(&self.tasks, note);
     }
 }
 

@@ -62,3 +62,14 @@ impl AffinityAnswer {
         }
     }
 }
+
+/// A value that an environment served, on its way to another manager with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptValue {
+    pub value: Digest,
+    pub ttl: Span,
+    /// Time until it is forgotten.
+    pub left: Span,
+    /// The higher of two for one value is the newer.
+    pub seq: u64,
+}

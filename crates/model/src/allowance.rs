@@ -1,10 +1,10 @@
 //! What frontends and a counter say to each other about blocks of a large account's
-//! slots. Both say whole states under a number that grows, so that lost, repeated and
+//! slots, and what a manager gives another of a function's create bucket (A6). Of slots both say whole states under a number that grows, so that lost, repeated and
 //! late messages do no harm.
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::AccountId;
+use crate::{ids::AccountId, time::Span};
 
 /// What a frontend holds of an account and how many slots more it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,4 +31,12 @@ pub struct Lent {
     /// What the account may have in flight, and the frontends that share it.
     pub limit: u32,
     pub frontends: u32,
+}
+
+/// Create tokens: at most as many as were wanted, and where they are fewer, the time
+/// until there is one more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokensGiven {
+    pub given: u32,
+    pub wait: Span,
 }

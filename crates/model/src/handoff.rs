@@ -6,8 +6,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    affinity::KeptValue,
     environment::Hosted,
     ids::{ManagerId, RingVersion},
+    payload::Digest,
     pool_key::KeyHash,
 };
 
@@ -20,7 +22,37 @@ pub enum Word {
         given: Given,
     },
     /// It became idle after the answer, and belongs to the one that is told.
-    Offer(Hosted),
+    Offer(Moved),
+    /// Give me the environment of this value: its calls come to me now (A8). An idle one
+    /// comes as an offer.
+    AskValue {
+        hash: KeyHash,
+        value: Digest,
+    },
+    /// Why it does not come.
+    ValueAt {
+        hash: KeyHash,
+        value: Digest,
+        at: ValuePlace,
+    },
+}
+
+/// Where the environment of a value is that is not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ValuePlace {
+    Nowhere,
+    /// It stays until it is free.
+    Busy,
+    /// It went there.
+    With(ManagerId),
+}
+
+/// An environment that belongs to the one who is told, and the values whose calls it
+/// served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    pub hosted: Hosted,
+    pub values: Vec<KeptValue>,
 }
 
 /// Give me environments of this key: I own it now.
@@ -39,7 +71,7 @@ pub struct Ask {
 pub enum Given {
     /// They belong to the asker already. `more`: there are idle ones left.
     Envs {
-        moved: Vec<Hosted>,
+        moved: Vec<Moved>,
         more: bool,
     },
     Empty,

@@ -30,8 +30,8 @@ pub mod target;
 pub mod tenancy;
 pub mod time;
 
-pub use affinity::{Affinity, AffinityAnswer, AffinityAsk, WhenBusy};
-pub use allowance::{BlockAsk, Lent};
+pub use affinity::{Affinity, AffinityAnswer, AffinityAsk, KeptValue, WhenBusy};
+pub use allowance::{BlockAsk, Lent, TokensGiven};
 pub use arn::{FunctionRef, Qualifier};
 pub use civil::Civil;
 pub use environment::{Capacity, Grant, Hosted, Load, Trouble};
@@ -50,7 +50,7 @@ pub use provisioned::{
     ProvisionedStatus,
 };
 pub use reason::{Denied, Reason};
-pub use register::Register;
+pub use register::{ClientSize, Register};
 pub use report::{Arm, ErrorClass, ExecutionReport};
 pub use ring::{Attrs, Profile, RingRecord, RingState};
 pub use target::{Effort, TargetReport};

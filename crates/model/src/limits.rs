@@ -57,6 +57,10 @@ pub const UNRESERVED_CONCURRENCY_MIN: u32 = 100;
 /// New environments of a function at once; then `CREATE_TOKENS_PER_SEC`.
 pub const CREATE_TOKENS_MAX: u32 = 1_000;
 pub const CREATE_TOKENS_PER_SEC: u32 = 100;
+/// A manager that has a function's create bucket and does not answer by then is taken
+/// as silent; each other one goes by its share of the bucket, and asks again later. Ours.
+pub const TOKEN_HOME_SILENT: Span = Span::millis(250);
+pub const TOKEN_HOME_AGAIN: Span = Span::secs(1);
 /// Requests per second for each unit of concurrency; above it 429.
 pub const RPS_PER_CONCURRENCY: u32 = 10;
 /// Environments bound to tenants, active and idle: so many for so much of the

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Epoch, FrontendId};
+use crate::ids::{AccountId, Epoch, FrontendId};
 
 /// The size of a client's set, as it travels between frontends and managers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -20,4 +20,13 @@ impl Register {
     pub fn join(self, other: Register) -> Register {
         self.max(other)
     }
+}
+
+/// What one frontend tells another of a client's set (A7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSize {
+    /// Where the client's arc starts, and whose calls it serves.
+    pub start: u64,
+    pub account: AccountId,
+    pub register: Register,
 }

@@ -130,6 +130,9 @@ impl Reference {
                 }
                 Output::Retire { env, epoch, .. } => self.retire_order(*env, *epoch)?,
                 Output::Report(report) => return Err(format!("{report:?} of no target")),
+                Output::AskTokens { .. } | Output::ReturnTokens { .. } => {
+                    unreachable!("no home of a bucket is named")
+                }
                 Output::Tell { .. } | Output::Transfer { .. } => {
                     return Err(format!("{output:?} without predecessors"));
                 }
@@ -189,7 +192,7 @@ impl Reference {
             | Input::Affinity(_) => {}
             // The fuzzer knows one manager only.
             Input::Ring { .. } | Input::Hear { .. } | Input::Owned(_) => {}
-            Input::Transferred { .. } | Input::TransferRefused { .. } => {}
+            Input::Transferred { .. } | Input::TransferRefused { .. } | Input::Tokens { .. } => {}
         }
     }
 

@@ -220,6 +220,10 @@ impl Stage {
                 format!("retire {} on worker {worker}, epoch {epoch}", short(*env))
             }
             Output::Report(report) => format!("{report:?}"),
+            Output::AskTokens { to, ask } => format!("to manager {to} {ask:?}"),
+            Output::ReturnTokens { to, whose, count } => {
+                format!("to manager {to} {count} tokens of {whose:?}")
+            }
             Output::Tell { to, word } => format!("to manager {to} {word:?}"),
             Output::Transfer { env, to, .. } => format!("transfer {env} to manager {to}"),
             Output::Fact(fact) => {

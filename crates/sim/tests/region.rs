@@ -115,14 +115,13 @@ fn a6_7_a_set_shrinks_back_and_the_steady_five_stay_warm() {
     assert!(cold_later <= 5, "{cold_later} cold starts of the steady five");
 }
 
+/// Its control run is that of the real roles (`whole_system/gossip.rs`): by the end
+/// answers alone bring the same.
 #[test]
 fn a7_4_one_frontend_shrinks_and_all_agree() {
     let summary = up_and_down(&small(), 24);
     assert_eq!(summary.shrunk_by.len(), 1, "{:?}", summary.shrunk_by);
     assert_eq!((summary.widest_last, summary.narrower_last), (1, 0));
-    // The control: without gossip, a frontend that keeps asking who left hears nothing.
-    let deaf = up_and_down(&Config { gossip_loss_percent: 100, ..small() }, 24);
-    assert!(deaf.widest_last > 1, "the test can fail");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 pub mod codec;
 pub mod control;
 pub mod frame;
+pub mod frontend;
 pub mod manager;
 pub mod store;
 pub mod worker;

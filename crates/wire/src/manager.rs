@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use model::{
-    AccountId, AffinityAsk, BlockAsk, Denied, EnvId, Epoch, FrontendId, FunctionConfig,
+    AccountId, AffinityAsk, BlockAsk, ClientSize, Denied, EnvId, Epoch, FrontendId, FunctionConfig,
     FunctionName, Grant, Hosted, KeyHash, LeaseId, Lent, Load, ManagerId, PoolKey, Pred,
-    ProvisionedCharge, Register, RequestId, RingVersion, TargetReport, TenantId, VersionId,
-    WorkerId, handoff::Word,
+    ProvisionedCharge, Register, RequestId, RingVersion, TargetReport, TenantId, TokensGiven,
+    VersionId, WorkerId, handoff::Word,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,12 @@ pub enum ManagerCall {
     /// The keys with the most calls in flight at this manager, for those who publish
     /// ring versions (A4).
     Busiest,
+    /// From another manager: create tokens of a function whose bucket this one has (A6).
+    TakeTokens {
+        account: AccountId,
+        function: FunctionName,
+        want: u32,
+    },
     /// What the counter and the book hold now, for operators and tests.
     Inspect,
     /// From the provisioning controller: what changed about its targets since it
@@ -49,6 +55,8 @@ pub enum ManagerAnswer {
     InFlight(u32),
     /// With their calls, running or waiting; the busiest first, a bounded number.
     Busiest(Vec<(KeyHash, u32)>),
+    /// As many as there are of those wanted; where fewer, when there will be one more.
+    TokensTaken(TokensGiven),
     Inspection(Inspection),
     Targets(TargetsHeld),
 }
@@ -104,6 +112,11 @@ pub enum ManagerNote {
     Idle { env: EnvId, epoch: Epoch },
     /// From the worker: it exists no longer.
     Gone { env: EnvId },
+    /// From another manager: create tokens that it did not need.
+    TokensBack { account: AccountId, function: FunctionName, count: u32 },
+    /// From the frontend that changed the size of a client's set, to the set's first
+    /// member: whoever knows nothing of the client asks that one first (A7).
+    Size(ClientSize),
     /// From the provisioning controller: what to hold of a provisioned key.
     SetTarget(Box<SetTarget>),
     /// From the provisioning controller: what a version's set is to its account.
@@ -174,6 +187,8 @@ pub struct Acquire {
     /// before (A3).
     pub by: RingVersion,
     pub preds: Vec<Pred>,
+    /// Who has the function's create bucket (A6).
+    pub home: ManagerId,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

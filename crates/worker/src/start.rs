@@ -153,6 +153,8 @@ impl Host {
             let listener = sandbox.take_listener().ok_or_else(|| missing("listener"))?;
             Link::Api(ApiLink::open(listener)?)
         } else {
+            // Nobody asks for work there.
+            drop(sandbox.take_listener());
             let channel = sandbox.take_channel().ok_or_else(|| missing("channel"))?;
             Link::Framed(Channel::new(channel)?)
         };

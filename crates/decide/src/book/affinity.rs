@@ -10,7 +10,7 @@ use super::{
     pools, refuse, turns,
 };
 use crate::{
-    affinity::{Home, Insisting, Record},
+    affinity::{Home, Insisting, Key, Record},
     fact::Fact,
     keep,
 };
@@ -37,6 +37,7 @@ impl Book {
     ) {
         let (ticket, key) = (ask.ticket, (ask.hash, asked.value));
         let found = match self.affinity.home(&key) {
+            None if self.seeks_elsewhere(now, since, &ask, &asked, out) => return,
             None => Found::Lost,
             Some(Home::Sought(_)) => Found::Busy,
             Some(Home::At(env)) => self.find(env, &ask),
@@ -67,15 +68,21 @@ impl Book {
                     self.affinity.insist(Insisting::new(ask, since, until), key, asked);
                 }
             }
-            (Found::Busy, WhenBusy::Overflow) => {
-                self.affinity.overflow(ticket, key, asked);
-                self.acquire_any(now, ask, out);
-                self.forget_unless_waiting(ticket);
-            }
+            (Found::Busy, WhenBusy::Overflow) => self.overflow(now, ask, key, out),
             (Found::Busy, WhenBusy::Reject) => {
                 refuse(ticket, ask.hash, Reason::AffinityBusy, Span::ZERO, out);
             }
         }
+    }
+
+    /// The call takes what there is, and the value keeps what it has.
+    pub(super) fn overflow(&mut self, now: Now, ask: Acquire, key: Key, out: &mut Outputs) {
+        let ticket = ask.ticket;
+        if let Some(asked) = ask.affinity {
+            self.affinity.overflow(ticket, key, asked);
+        }
+        self.acquire_any(now, ask, out);
+        self.forget_unless_waiting(ticket);
     }
 
     fn find(&self, env: EnvId, ask: &Acquire) -> Found {
@@ -137,6 +144,9 @@ impl Book {
         // A call that binds or overflows waits in its pool's queue as others do.
         if self.waiting.get(ticket).is_some() {
             return false;
+        }
+        if self.cancel_seeking(ticket) {
+            return true;
         }
         let Some(call) = self.affinity.ended(ticket) else { return false };
         self.stop_insisting(now, &call, true, out);

@@ -46,7 +46,8 @@ impl Book {
         };
         let seats: Vec<Seat> = self.envs.seats().filter(meant).collect();
         self.send_away(now, &seats, out);
-        for (_, start) in self.starts.iter_mut() {
+        let in_line = self.tokens.iter_mut();
+        for start in in_line.chain(self.starts.iter_mut().map(|(_, start)| start)) {
             start.unwanted |= whose.means(&start.key);
         }
         if whose.version.is_none() {

@@ -3,11 +3,11 @@
 //! for them. Invariant: an entry that is `Moving` is granted to nobody, and leaves
 //! that state by the worker's word only.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
 
 use model::{
-    EnvId, Epoch, Hosted, KeyHash, ManagerId, Now,
-    handoff::{Ask, Given, Word},
+    EnvId, Epoch, Hosted, KeptValue, KeyHash, ManagerId, Now,
+    handoff::{Ask, Given, Moved, Word},
 };
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     envs::{Seat, State},
     message::{Output, Outputs},
 };
-use crate::fact::Fact;
+use crate::{affinity::Record, fact::Fact};
 
 impl Book {
     pub(super) fn give(&mut self, now: Now, asker: ManagerId, ask: Ask, out: &mut Outputs) {
@@ -83,10 +83,11 @@ impl Book {
             self.stays(now, seat, out);
             self.targets.moves(now, self.config.drain_after, Some(hash), -1);
         }
+        let values = self.values_of(now, hash, env, to);
         self.remove(now, seat, out);
         self.departed.left(env, epoch);
         out.push(Output::Fact(Fact::HandedOver { env, key: hash, to }));
-        let moved = Hosted { env, key, epoch, busy: false };
+        let moved = Moved { hosted: Hosted { env, key, epoch, busy: false }, values };
         if state == (State::Moving { to }) {
             let (given, late) = self.gives.settled(hash, to, Some(moved));
             self.answer(hash, to, given, out);
@@ -97,6 +98,20 @@ impl Book {
         self.feed(now, hash, out);
         self.place_waiting(now, out);
         self.pools.close_if_empty(hash);
+    }
+
+    /// The values of an environment that goes away with them.
+    fn values_of(&mut self, now: Now, hash: KeyHash, env: EnvId, to: ManagerId) -> Vec<KeptValue> {
+        let records = self.affinity.records(now, env);
+        let kept = |record: Record| {
+            let Record { key: (_, value), ttl, left, seq, .. } = record;
+            KeptValue { value, ttl, left, seq }
+        };
+        let values: Vec<KeptValue> = records.into_iter().map(kept).collect();
+        for kept in &values {
+            self.values.moved((hash, kept.value), Some(to));
+        }
+        values
     }
 
     /// The worker refused: its epoch is higher, or the environment is not free. What

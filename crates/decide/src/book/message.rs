@@ -6,10 +6,15 @@ use alloc::{sync::Arc, vec::Vec};
 use model::{
     AccountId, AffinityAsk, AtCap, Attrs, Capacity, EnvId, Epoch, FunctionName, Grant, Hosted,
     KeyHash, LeaseId, Load, ManagerId, Now, PoolKey, Reason, RingVersion, Span, TargetReport,
-    Trouble, VersionId, WorkerId, handoff::Word,
+    TokensGiven, Trouble, VersionId, WorkerId, handoff::Word,
 };
 
-use crate::{affinity::Record, fact::Fact, ring::Preds};
+use crate::{
+    admit::{TokenAsk, TokenWhose},
+    affinity::Record,
+    fact::Fact,
+    ring::Preds,
+};
 
 /// One question of one caller, named by the shell. Unique while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +55,8 @@ pub struct Routed {
     pub by: RingVersion,
     /// Who may hold environments of the key from before (A3).
     pub preds: Preds,
+    /// Who has the create bucket of the function (A6); none: the one that is asked.
+    pub home: Option<ManagerId>,
 }
 
 /// How a lease ended, as the frontend or the worker saw it.
@@ -177,6 +184,12 @@ pub enum Input {
         env: EnvId,
         epoch: Epoch,
     },
+    /// The home of a function's create bucket answered; absent: it was not reached.
+    Tokens {
+        whose: TokenWhose,
+        seq: u64,
+        given: Option<TokensGiven>,
+    },
     /// The instant of `deadline()` has come, or may have.
     Deadline,
 }
@@ -242,6 +255,17 @@ pub enum Output {
         epoch: Epoch,
         to: ManagerId,
     },
+    /// To the home of a function's create bucket; answer with `Tokens`.
+    AskTokens {
+        to: ManagerId,
+        ask: TokenAsk,
+    },
+    /// To the same: so many were not needed.
+    ReturnTokens {
+        to: ManagerId,
+        whose: TokenWhose,
+        count: u32,
+    },
     Fact(Fact),
 }
 
@@ -261,6 +285,8 @@ pub enum Why {
     /// Targets are looked at: reports, retries, drains.
     TargetTick,
     IdleTtl,
+    /// The home of a create bucket was asked long enough.
+    Tokens,
     /// A call insisted long enough on a busy environment, or a value was not used.
     Affinity,
 }

@@ -9,6 +9,7 @@ use alloc::{
 use model::{KeyHash, Now, PoolKey, WorkerId};
 
 use super::message::{StartId, Ticket};
+use crate::admit::Token;
 
 #[derive(Clone, Debug)]
 pub(super) struct Start {
@@ -21,6 +22,8 @@ pub(super) struct Start {
     pub(super) attempt: u32,
     /// Whose call caused it.
     pub(super) ticket: Option<Ticket>,
+    /// None where it needs none, or has none yet.
+    pub(super) token: Option<Token>,
     /// Its function changed or went away meanwhile.
     pub(super) unwanted: bool,
 }

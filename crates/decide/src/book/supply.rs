@@ -32,7 +32,7 @@ pub(super) struct First {
     pub(super) ticket: Ticket,
 }
 
-type Refusal = (Reason, Span);
+pub(super) type Refusal = (Reason, Span);
 
 impl Book {
     /// What a call with `ahead` calls before it waits for: a start of its own, or,
@@ -58,10 +58,11 @@ impl Book {
         match self.begin_start(now, hash, key, first, out) {
             // Without room for another, what the pool has is the next best.
             Err((Reason::NoCapacity, _)) if alive => Ok((None, patient_until)),
-            begun => begun.map(|start| (Some(start), None)),
+            begun => begun.map(|start| (start, None)),
         }
     }
 
+    /// None where the start waits for its create token.
     pub(super) fn begin_start(
         &mut self,
         now: Now,
@@ -69,11 +70,8 @@ impl Book {
         key: &Arc<PoolKey>,
         first: First,
         out: &mut Outputs,
-    ) -> Result<StartId, Refusal> {
+    ) -> Result<Option<StartId>, Refusal> {
         self.make_tenant_room(now, key, out)?;
-        self.gate
-            .take(now, key.account, &key.function)
-            .map_err(|wait| (Reason::FunctionInvocationRateLimitExceeded, wait))?;
         let start = Start {
             hash,
             key: Arc::clone(key),
@@ -81,13 +79,10 @@ impl Book {
             since: now,
             attempt: 1,
             ticket: Some(first.ticket),
+            token: None,
             unwanted: false,
         };
-        let begun = self.place_start(now, start, None, out);
-        if begun.is_err() {
-            self.gate.give_back(key.account, &key.function);
-        }
-        begun
+        self.begin_with_token(now, start, out)
     }
 
     /// Sends the start to a worker, or into the line while room is being made.
@@ -276,7 +271,7 @@ impl Book {
                 if short {
                     self.try_again(now, id, start, why, victim, out);
                 } else {
-                    self.gate.give_back(start.key.account, &start.key.function);
+                    self.return_token(&start, out);
                 }
             }
         }
@@ -296,7 +291,6 @@ impl Book {
         victim: Option<Ticket>,
         out: &mut Outputs,
     ) {
-        let key = Arc::clone(&start.key);
         let hash = start.hash;
         let again = Start { attempt: start.attempt + 1, since: now, worker: None, ..start.clone() };
         let may = again.attempt <= limits::ATTEMPTS_MAX && start.worker.is_some();
@@ -308,7 +302,7 @@ impl Book {
             }
         }
         if let Err((reason, retry_after)) = placed {
-            self.gate.give_back(key.account, &key.function);
+            self.return_token(&start, out);
             let Some(ticket) = victim else { return };
             self.end_wait(now, ticket, false, out);
             match why {
@@ -364,8 +358,11 @@ impl Book {
         }
     }
 
-    /// A start that still awaits room, and that no call needs any more, is undone.
+    /// A start that still awaits its token or room, and that no call needs any more, is
+    /// undone.
     pub(super) fn drop_spare_starts(&mut self, hash: KeyHash, out: &mut Outputs) {
+        let spare = |pool: &super::pools::Pool| pool.starting() > pool.queue.len();
+        while self.pools.get(hash).is_some_and(spare) && self.drop_from_line(hash) {}
         while let Some(pool) = self.pools.get_mut(hash)
             && pool.starting() > pool.queue.len()
             && let Some(id) = self.starts.unplaced_of(hash)
@@ -374,7 +371,7 @@ impl Book {
             pool.start_left(start.since);
             self.tenants.left(hash, &start.key);
             out.push(Output::Fact(Fact::StartDropped { start: id, key: hash }));
-            self.gate.give_back(start.key.account, &start.key.function);
+            self.return_token(&start, out);
         }
     }
 }

@@ -6,15 +6,15 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use model::{
-    Attrs, Hosted, KeyHash, ManagerId, Now, RingVersion,
-    handoff::{Ask, Given, Word},
+    Attrs, Hosted, KeptValue, KeyHash, ManagerId, Now, RingVersion,
+    handoff::{Ask, Given, Moved, Word},
     limits,
 };
 
 use super::{
     Acquire, Book, Mode, Output, Outputs, Reply, Ticket, Waiter, envs, pools, refuse, supply,
 };
-use crate::{fact::Fact, handoff::Progress, ring::VERSIONS_MAX};
+use crate::{affinity::Record, fact::Fact, handoff::Progress, ring::VERSIONS_MAX};
 
 /// The settings of the ring versions that this manager has heard of.
 #[derive(Debug, Default)]
@@ -61,6 +61,7 @@ impl Book {
     /// Puts the call in its pool's queue until the ask of its key ends.
     pub(super) fn await_predecessors(&mut self, now: Now, ask: Acquire, out: &mut Outputs) {
         let Acquire { ticket, hash, key, mode, deadline, routed, .. } = ask;
+        self.learn_home(now, &key, routed.home);
         let pool = self.pools.open(hash, &key);
         pool.routed(routed.by);
         pool.queue.push_back(ticket);
@@ -75,7 +76,11 @@ impl Book {
         match word {
             Word::Ask(ask) => self.give(now, from, ask, out),
             Word::Answer { hash, given } => self.take_answer(now, from, hash, given, out),
-            Word::Offer(moved) => self.take(now, moved, out),
+            Word::Offer(moved) => self.take_moved(now, moved, out),
+            Word::AskValue { hash, value } => self.give_value(now, from, (hash, value), out),
+            Word::ValueAt { hash, value, at } => {
+                self.value_at(now, from, (hash, value), at, out);
+            }
         }
     }
 
@@ -90,7 +95,7 @@ impl Book {
         let progress = self.asks.answered(hash, from, &given);
         if let Given::Envs { moved, .. } = given {
             for moved in moved {
-                self.take(now, moved, out);
+                self.take_moved(now, moved, out);
             }
         }
         match progress {
@@ -116,6 +121,20 @@ impl Book {
             self.go_on(now, hash, ticket, out);
         }
         self.pools.close_if_empty(hash);
+    }
+
+    /// With the values that it served; its worker may have told of it before.
+    fn take_moved(&mut self, now: Now, moved: Moved, out: &mut Outputs) {
+        let Moved { hosted, values } = moved;
+        let (env, hash) = (hosted.env, hosted.key.hash());
+        self.take(now, hosted, out);
+        let keys: Vec<_> = values.iter().map(|kept| (hash, kept.value)).collect();
+        for (key, KeptValue { ttl, left, seq, .. }) in keys.iter().copied().zip(values) {
+            self.take_affinity(now, Record { key, env, ttl, left, seq });
+        }
+        for key in keys {
+            self.value_came(now, key, out);
+        }
     }
 
     /// An environment that belongs to this manager now, by the word of its worker.

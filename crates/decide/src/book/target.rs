@@ -280,6 +280,7 @@ impl Book {
                 since: now,
                 attempt: 1,
                 ticket: None,
+                token: None,
                 unwanted: false,
             };
             if self.place_start(now, start, None, out).is_err() {

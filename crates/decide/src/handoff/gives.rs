@@ -6,7 +6,10 @@ use alloc::{
     vec::Vec,
 };
 
-use model::{Hosted, KeyHash, ManagerId, Now, handoff::Given};
+use model::{
+    KeyHash, ManagerId, Now,
+    handoff::{Given, Moved},
+};
 
 use super::{ASKS_MAX, ASKS_PER_SEC, SETTLE_BUDGET};
 use crate::admit::Bucket;
@@ -14,7 +17,7 @@ use crate::admit::Bucket;
 #[derive(Debug)]
 struct Give {
     moving: u32,
-    moved: Vec<Hosted>,
+    moved: Vec<Moved>,
     more: bool,
     answer_by: Now,
 }
@@ -64,8 +67,8 @@ impl Gives {
         &mut self,
         hash: KeyHash,
         asker: ManagerId,
-        moved: Option<Hosted>,
-    ) -> (Option<Given>, Option<Hosted>) {
+        moved: Option<Moved>,
+    ) -> (Option<Given>, Option<Moved>) {
         let Some(give) = self.open.get_mut(&(hash, asker)) else { return (None, moved) };
         give.moved.extend(moved);
         give.moving = give.moving.saturating_sub(1);

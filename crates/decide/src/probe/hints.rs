@@ -78,6 +78,11 @@ impl Hints {
         self.slots.get(self.slot_of(key)?)?.as_ref()
     }
 
+    /// Whether a manager is known to have had some idle.
+    pub(crate) fn knows_idle(&self, key: KeyHash, manager: ManagerId) -> bool {
+        self.get(key).is_some_and(|hint| hint.weight(manager) > 0)
+    }
+
     /// Whether asking for an existing environment is worth what it costs.
     pub(super) fn worth(&self, key: KeyHash, cost: Span) -> bool {
         let Some(hint) = self.get(key) else { return true };

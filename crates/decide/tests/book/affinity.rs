@@ -88,6 +88,7 @@ impl Desk {
                 Output::Fact(fact) => self.facts.push(fact),
                 Output::Reply { .. } | Output::Report(_) => {}
                 Output::Tell { .. } | Output::Transfer { .. } => {}
+                Output::AskTokens { .. } | Output::ReturnTokens { .. } => {}
             }
         }
     }

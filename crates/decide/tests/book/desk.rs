@@ -106,6 +106,8 @@ impl Desk {
             | Output::Retire { .. }
             | Output::Report(_)
             | Output::Tell { .. }
+            | Output::AskTokens { .. }
+            | Output::ReturnTokens { .. }
             | Output::Transfer { .. }
             | Output::Fact(_) => None,
         })
@@ -133,6 +135,8 @@ impl Desk {
             | Output::Retire { .. }
             | Output::Report(_)
             | Output::Tell { .. }
+            | Output::AskTokens { .. }
+            | Output::ReturnTokens { .. }
             | Output::Transfer { .. }
             | Output::Fact(_) => None,
         };
@@ -148,6 +152,8 @@ impl Desk {
             | Output::Start { .. }
             | Output::Report(_)
             | Output::Tell { .. }
+            | Output::AskTokens { .. }
+            | Output::ReturnTokens { .. }
             | Output::Transfer { .. }
             | Output::Fact(_) => None,
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use decide::book::{Input, LeaseCounts, Outcome, Output, Whose};
 use model::{
     EnvId, Epoch, Grant, Hosted, ManagerId, PoolKey, Reason, RingVersion, Span, WorkerId,
-    handoff::{Ask, Word},
+    handoff::{Ask, Moved, Word},
 };
 
 use crate::desk::{Desk, WORKER, key, load};
@@ -156,6 +156,10 @@ fn i7_what_notes_were_lost_about_is_learnt_from_the_next_list() {
     assert_eq!(counts.granted, counts.started + counts.returned);
 }
 
+fn offered(hosted: Hosted) -> Word {
+    Word::Offer(Moved { hosted, values: Vec::new() })
+}
+
 /// An environment that another manager asked for and has; the epoch that it left with.
 fn given_away(desk: &mut Desk, f: &Arc<PoolKey>) -> (EnvId, Epoch) {
     let env = desk.stock(f, 1)[0].env;
@@ -168,6 +172,8 @@ fn given_away(desk: &mut Desk, f: &Arc<PoolKey>) -> (EnvId, Epoch) {
         | Output::Retire { .. }
         | Output::Report(_)
         | Output::Tell { .. }
+        | Output::AskTokens { .. }
+        | Output::ReturnTokens { .. }
         | Output::Fact(_) => None,
     });
     let left = sent.expect("it is idle").next();
@@ -200,7 +206,7 @@ fn i7_an_environment_comes_back_though_it_was_told_to_be_over_for_this_manager()
     assert_eq!(desk.load(&f), load(1, 0, 0, 0));
     // Now it ends, and the other manager's offer of it comes late.
     desk.tell(Input::Gone { env });
-    desk.tell(Input::Hear { from: OTHER, word: Word::Offer(offer(left.next())) });
+    desk.tell(Input::Hear { from: OTHER, word: offered(offer(left.next())) });
     assert_eq!(desk.load(&f), load(0, 0, 0, 0));
 }
 
@@ -210,7 +216,7 @@ fn i7_an_offer_that_comes_after_the_end_is_not_believed() {
     let env = EnvId::new(WORKER, 77);
     desk.tell(Input::Gone { env });
     let offer = Hosted { env, key: Arc::clone(&f), epoch: Epoch(3), busy: false };
-    desk.tell(Input::Hear { from: OTHER, word: Word::Offer(offer) });
+    desk.tell(Input::Hear { from: OTHER, word: offered(offer) });
     assert_eq!(desk.book.environments(), 0);
 }
 

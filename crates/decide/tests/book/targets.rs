@@ -55,6 +55,8 @@ impl Desk {
                 | Output::Retire { .. }
                 | Output::Report(_)
                 | Output::Tell { .. }
+                | Output::AskTokens { .. }
+                | Output::ReturnTokens { .. }
                 | Output::Transfer { .. }
                 | Output::Fact(_) => {}
             }
@@ -116,6 +118,8 @@ impl Desk {
             | Output::Retire { .. }
             | Output::Report(_)
             | Output::Tell { .. }
+            | Output::AskTokens { .. }
+            | Output::ReturnTokens { .. }
             | Output::Transfer { .. }
             | Output::Fact(_) => None,
         })
@@ -144,6 +148,8 @@ impl Desk {
             | Output::Start { .. }
             | Output::Retire { .. }
             | Output::Tell { .. }
+            | Output::AskTokens { .. }
+            | Output::ReturnTokens { .. }
             | Output::Transfer { .. }
             | Output::Fact(_) => None,
         };
@@ -159,6 +165,8 @@ impl Desk {
             | Output::Retire { .. }
             | Output::Report(_)
             | Output::Tell { .. }
+            | Output::AskTokens { .. }
+            | Output::ReturnTokens { .. }
             | Output::Transfer { .. } => None,
         };
         self.out.iter().filter_map(why).collect()
@@ -172,6 +180,8 @@ impl Desk {
             | Output::Start { .. }
             | Output::Report(_)
             | Output::Tell { .. }
+            | Output::AskTokens { .. }
+            | Output::ReturnTokens { .. }
             | Output::Transfer { .. }
             | Output::Fact(_) => None,
         };

@@ -127,6 +127,8 @@ impl Desk {
             Output::Reply { .. }
             | Output::Report(_)
             | Output::Tell { .. }
+            | Output::AskTokens { .. }
+            | Output::ReturnTokens { .. }
             | Output::Transfer { .. } => {}
         }
     }

@@ -416,6 +416,9 @@ impl Stage {
                 }
                 Output::Fact(_) => {}
                 Output::Tell { .. } | Output::Transfer { .. } => panic!("nobody hands over here"),
+                Output::AskTokens { .. } | Output::ReturnTokens { .. } => {
+                    panic!("no home is named")
+                }
             }
         }
         self.plan_wake(manager);

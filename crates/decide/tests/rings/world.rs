@@ -421,6 +421,9 @@ impl World {
                 let at = self.hop(Party::Manager(id), Party::Manager(to));
                 self.push(at, Event::ToManager(to, Input::Hear { from: id, word }));
             }
+            Output::AskTokens { .. } | Output::ReturnTokens { .. } => {
+                panic!("every manager has its own create buckets here")
+            }
             Output::Report(report) => panic!("{report:?} of no target"),
             Output::Fact(fact) => self.facts.push((id, fact)),
         }
@@ -572,7 +575,7 @@ impl World {
         let call = &mut self.calls[number];
         call.asks += 1;
         let (ask, frontend) = (call.asks, call.frontend);
-        let routed = Routed { by: call.by, preds };
+        let routed = Routed { by: call.by, preds, home: None };
         let input = Input::Acquire(Acquire {
             ticket: Ticket(number as u64 * ASKS_MAX + ask),
             hash: key.hash(),

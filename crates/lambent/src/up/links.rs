@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use model::{ManagerId, WorkerId};
+use model::{FrontendId, ManagerId, WorkerId};
 use platform::{
     Tasks,
     authority::Credentials,
@@ -13,6 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use store::{StoreCaller, StoreInbox};
 use wire::{
     control::{ControlAnswer, ControlCall},
+    frontend::FrontendNote,
     manager::{ManagerAnswer, ManagerCall, ManagerNote},
     worker::{WorkerAnswer, WorkerCall, WorkerNote},
 };
@@ -25,6 +26,7 @@ use crate::failure::Failure;
 
 pub(super) type ManagerCaller = Caller<ManagerCall, ManagerAnswer, ManagerNote>;
 pub(super) type WorkerCaller = Caller<WorkerCall, WorkerAnswer, WorkerNote>;
+pub(super) type FrontendCaller = Caller<(), (), FrontendNote>;
 pub(super) type ControlCaller = Caller<ControlCall, ControlAnswer, ()>;
 
 /// A role of this process: its own end, and the one that others get.
@@ -87,6 +89,19 @@ impl<'s> Links<'s> {
         Ok(local.inbox)
     }
 
+    /// Where there are others, which tell it what they know.
+    pub(super) fn open_frontend(
+        &self,
+        id: FrontendId,
+    ) -> anyhow::Result<Option<Inbox<(), (), FrontendNote>>> {
+        if self.exchange.is_none() {
+            return Ok(None);
+        }
+        let asks = |peer: &str| peer.starts_with("frontend-");
+        let name = Role::Frontend(id).to_string();
+        Ok(Some(self.open("frontend", &name, asks)?.inbox))
+    }
+
     pub(super) fn open_worker(
         &mut self,
         id: WorkerId,
@@ -139,6 +154,14 @@ impl<'s> Links<'s> {
             Some((id, here.or_else(|| self.elsewhere(from, "worker", role))?))
         };
         members.workers().filter_map(caller).collect()
+    }
+
+    /// The other frontends.
+    pub(super) fn frontends(&self, from: FrontendId) -> BTreeMap<FrontendId, FrontendCaller> {
+        let members = self.settings.members.frontends().filter(|id| *id != from);
+        let (from, to) = (Role::Frontend(from), Role::Frontend);
+        let caller = |id| Some((id, self.elsewhere(from, "frontend", to(id))?));
+        members.filter_map(caller).collect()
     }
 
     pub(super) fn control(&self, from: Role) -> Option<ControlCaller> {

@@ -71,7 +71,7 @@ pub(super) async fn start(
     for role in &settings.roles {
         match *role {
             Role::Control => mailboxes.control = Some(links.open_control()?),
-            Role::Frontend(_) => {}
+            Role::Frontend(id) => mailboxes.frontend = links.open_frontend(id)?,
             Role::Manager(id) => mailboxes.manager = Some((id, links.open_manager(id)?)),
             Role::Worker(id) => mailboxes.worker = Some((id, links.open_worker(id)?)),
         }
@@ -118,7 +118,8 @@ pub(super) async fn start(
     }
     for role in &settings.roles {
         if let Role::Frontend(id) = *role {
-            started.frontend = Some(frontend(id, settings, installed, ground, links)?);
+            let inbox = mailboxes.frontend.take();
+            started.frontend = Some(frontend(id, inbox, settings, installed, (ground, links))?);
         }
     }
     links.listen().await?;
@@ -130,10 +131,10 @@ pub(super) async fn start(
 
 fn frontend(
     id: FrontendId,
+    inbox: Option<frontend::FrontendInbox>,
     settings: &Checked,
     installed: &Installed,
-    ground: &Ground,
-    links: &Links<'_>,
+    (ground, links): (&Ground, &Links<'_>),
 ) -> anyhow::Result<Frontend> {
     let role = Role::Frontend(id);
     let gate = frontend::Ground {
@@ -146,6 +147,8 @@ fn frontend(
         managers: links.managers(role),
         workers: links.workers(role),
         control: links.control(role).context("there is no way to control")?,
+        peers: links.frontends(id),
+        inbox,
     };
     let own = frontend::Settings {
         frontend: id,
@@ -160,6 +163,7 @@ fn frontend(
 
 #[derive(Default)]
 struct Mailboxes {
+    frontend: Option<frontend::FrontendInbox>,
     control: Option<control::ControlInbox>,
     manager: Option<(ManagerId, manager::ManagerInbox)>,
     worker: Option<(WorkerId, worker::WorkerInbox)>,

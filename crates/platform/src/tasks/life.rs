@@ -30,12 +30,21 @@ impl Life {
         }
         state.spawned += 1;
         let number = state.spawned;
+        drop(state);
         let life = Arc::clone(self);
+        // An executor that shuts down drops the task here, which may spawn another.
         let running = tokio::spawn(async move {
             task.await;
             life.state().running.remove(&number);
         });
-        state.running.insert(number, running.abort_handle());
+        let mut state = self.state();
+        if state.over {
+            drop(state);
+            return running.abort();
+        }
+        if !running.is_finished() {
+            state.running.insert(number, running.abort_handle());
+        }
     }
 
     pub(super) fn end(&self) {

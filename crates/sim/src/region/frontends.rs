@@ -289,7 +289,7 @@ impl Region<'_> {
         let fleet: Vec<FrontendId> = (0..self.frontends.len() as u64).map(FrontendId).collect();
         let mut peers = Vec::new();
         for at in 0..self.frontends.len() {
-            let news: Arc<[_]> = self.frontends[at].steering.news(self.now).collect();
+            let news: Arc<[_]> = self.frontends[at].steering.news(self.now).into();
             if news.is_empty() {
                 continue;
             }

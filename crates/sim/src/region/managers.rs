@@ -80,6 +80,9 @@ impl Region<'_> {
             Output::Retire { env, epoch, .. } => self.retire_env(env, epoch),
             // Nobody here sets a target.
             Output::Report(_) => {}
+            Output::AskTokens { .. } | Output::ReturnTokens { .. } => {
+                unreachable!("no home of a bucket is named")
+            }
             Output::Tell { .. } | Output::Transfer { .. } => {
                 unreachable!("all managers are of one ring version")
             }

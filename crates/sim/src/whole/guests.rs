@@ -74,7 +74,7 @@ impl Guests {
     }
 
     async fn play_one(self, guest: Guest) {
-        let Guest { spec, channel, handle, stdout, stderr: _stderr, .. } = guest;
+        let Guest { spec, channel, handle, stdout, .. } = guest;
         let Ok(mut channel) = channel::connect(channel) else { return };
         let life = self.enter(&spec);
         if !init(&spec, &mut channel, &handle).await {

@@ -1,7 +1,14 @@
 //! One process of the installation: its tasks, its clock, its place in the network, and
 //! the role that runs in it. Killed, it leaves nothing but what others remember.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use decide::ring::Ring;
 use model::{
@@ -37,6 +44,8 @@ pub(super) struct Land {
     pub(super) memory_mb: u64,
     /// Notes out of a thousand that arrive twice.
     pub(super) doubles: u64,
+    /// Those between frontends that do not arrive.
+    pub(super) gossip_lost: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -58,7 +67,7 @@ impl Process {
         let clock = Clock::simulated(wall_ms);
         let here = Here { land, member, clock: clock.clone(), tasks: tasks.clone() };
         let frontend = match member {
-            Member::Frontend(frontend) => Some(here.frontend(frontend)),
+            Member::Frontend(frontend) => Some(here.frontend(frontend).await?),
             Member::Manager(manager) => {
                 here.manager(manager).await?;
                 None
@@ -132,7 +141,12 @@ impl Here<'_> {
         let doubling = Doubling {
             role: inner,
             dice: self.land.entropy.clone(),
-            of_thousand: self.land.doubles,
+            doubled: self.land.doubles,
+            lost: if role == "frontend" {
+                Arc::clone(&self.land.gossip_lost)
+            } else {
+                Arc::default()
+            },
             repeats,
             record: self.land.record.clone(),
             tasks: self.tasks.clone(),
@@ -141,8 +155,12 @@ impl Here<'_> {
         Ok(inbox)
     }
 
-    fn frontend(&self, frontend: FrontendId) -> frontend::Frontend {
+    async fn frontend(&self, frontend: FrontendId) -> io::Result<frontend::Frontend> {
         let exchange = self.exchange();
+        let others = self.land.frontends.iter().filter(|other| **other != frontend);
+        let others = others.map(|id| (*id, Member::Frontend(*id)));
+        let peers = self.callers(&exchange, "frontend", others);
+        let inbox = self.serve(&exchange, "frontend", ((|_| false), (|_| true))).await?;
         let trust = frontend::Trust::Anybody(account());
         let frontends = self.land.frontends.clone();
         let region = region();
@@ -158,8 +176,10 @@ impl Here<'_> {
             managers: self.managers(&exchange),
             workers: self.workers(&exchange),
             control: in_process("control").0,
+            peers,
+            inbox: Some(inbox),
         };
-        frontend::Frontend::start(settings, ground)
+        Ok(frontend::Frontend::start(settings, ground))
     }
 
     async fn manager(&self, manager: ManagerId) -> io::Result<()> {
@@ -244,7 +264,9 @@ const RUNS: Repeats<WorkerCall, WorkerAnswer> = (
 struct Doubling<Q, A, N> {
     role: Caller<Q, A, N>,
     dice: Entropy,
-    of_thousand: u64,
+    /// Notes out of a thousand: that arrive twice, and that do not arrive.
+    doubled: u64,
+    lost: Arc<AtomicU64>,
     repeats: Repeats<Q, A>,
     record: Record,
     tasks: Tasks,
@@ -264,6 +286,9 @@ where
     async fn run(self, mut arrivals: Inbox<Q, A, N>) {
         let mut late = None;
         while let Some(mail) = arrivals.next().await {
+            if self.is_lost() {
+                continue;
+            }
             let again = self.draw(&mail);
             if self.role.pass_on(mail).await.is_err() {
                 return;
@@ -276,8 +301,13 @@ where
         }
     }
 
+    fn is_lost(&self) -> bool {
+        let lost = self.lost.load(Relaxed);
+        lost > 0 && self.dice.u64() % 1_000 < lost
+    }
+
     fn draw(&self, mail: &Mail<Q, A, N>) -> Option<Late<Q, N>> {
-        if self.of_thousand == 0 || self.dice.u64() % 1_000 >= self.of_thousand {
+        if self.doubled == 0 || self.dice.u64() % 1_000 >= self.doubled {
             return None;
         }
         match mail {

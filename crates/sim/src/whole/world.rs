@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -129,6 +129,7 @@ impl World {
             book: settings.book,
             memory_mb: settings.memory_mb,
             doubles: settings.doubles,
+            gossip_lost: Arc::default(),
         };
         let managers: BTreeMap<_, frontend::ManagerCaller> = (land.managers.iter())
             .map(|id| (*id, process::caller(&operator, OPERATOR, "manager", Member::Manager(*id))))
@@ -208,6 +209,11 @@ impl World {
         self.land.network.cut(&member.to_string());
     }
 
+    /// Nothing that one of the two says reaches the other any more, and nobody is told.
+    pub fn part(&self, one: Member, other: Member) {
+        self.land.network.part(&one.to_string(), &other.to_string());
+    }
+
     fn steps(&self) -> MutexGuard<'_, BTreeMap<Member, i64>> {
         self.steps_ms.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -227,6 +233,18 @@ impl World {
         if let Some(process) = self.processes().get(&member) {
             process.clock.step(by_ms);
         }
+    }
+
+    /// Of a thousand notes between frontends, so many are lost from now on.
+    pub fn lose_gossip(&self, of_thousand: u64) {
+        self.land.gossip_lost.store(of_thousand, Relaxed);
+    }
+
+    /// How wide each frontend takes the account's set to be, and how often it narrowed it.
+    pub fn widths(&self) -> Vec<(u16, usize)> {
+        let processes = self.processes();
+        let frontends = processes.values().filter_map(|process| process.frontend.as_ref());
+        frontends.map(|frontend| (frontend.width(account()), frontend.shrinks())).collect()
     }
 
     /// Tasks of members that failed and would have ended their process.

@@ -66,6 +66,9 @@ impl World<'_> {
             }
             // Nobody in this world sets a target.
             Output::Report(_) => {}
+            Output::AskTokens { .. } | Output::ReturnTokens { .. } => {
+                unreachable!("no home of a bucket is named")
+            }
             Output::Tell { .. } | Output::Transfer { .. } => {
                 unreachable!("all managers are of one ring version")
             }

@@ -113,3 +113,52 @@ fn a_value_that_nobody_can_use_is_refused() {
         assert_eq!(call(&world, "s 1", 1).await.status, 400);
     });
 }
+
+/// Values bound at managers 1 to 3, then 4 to 6 in their place: how many of them are
+/// told that their environment is the one of before.
+async fn kept_over_a_new_fleet(values: usize, at_once: bool, prev: Option<u64>) -> usize {
+    let world = sized(39, WAIT, Fleet { frontends: 1, managers: 6, workers: 3 }).await;
+    world.limit(3_000).await;
+    world.publish(1, &[1, 2, 3], None).await;
+    let names: Vec<String> = (0..values).map(|number| format!("s{number}")).collect();
+    let mut homes = Vec::new();
+    if at_once {
+        let calls = names.iter().map(|name| call(&world, name, 2_000));
+        homes = futures_util::future::join_all(calls).await;
+    } else {
+        for name in &names {
+            homes.push(call(&world, name, 1).await);
+        }
+    }
+    assert!(homes.iter().all(|answer| (answer.status, marker(answer)) == (200, Some("new"))));
+    world.publish(2, &[4, 5, 6], prev).await;
+    let mut kept = 0;
+    for (name, home) in names.iter().zip(&homes) {
+        let next = call(&world, name, 1).await;
+        let same = env_of(&next) == env_of(home);
+        // Nobody is told that it is the same where it is another one.
+        assert!(next.status == 200 && (marker(&next) != Some("kept") || same), "{name}");
+        kept += usize::from(marker(&next) == Some("kept"));
+    }
+    for name in &names {
+        assert_eq!(marker(&call(&world, name, 1).await), Some("kept"), "{name} once more");
+    }
+    kept
+}
+
+#[test]
+fn a8_6_bound_values_reach_their_environments_over_a_new_fleet_of_managers() {
+    on_paused_clock(async {
+        let kept = kept_over_a_new_fleet(1_000, true, Some(1)).await;
+        assert!(kept >= 990, "{kept} of 1,000");
+    });
+    // Values that share environments, which belong to one manager at a time.
+    on_paused_clock(async {
+        let kept = kept_over_a_new_fleet(100, false, Some(1)).await;
+        assert!(kept >= 99, "{kept} of 100");
+    });
+    // The control run: a version that follows none has nobody to ask.
+    on_paused_clock(async {
+        assert_eq!(kept_over_a_new_fleet(100, false, None).await, 0);
+    });
+}
