@@ -166,13 +166,19 @@ impl Book {
         let own = start.ticket.filter(|ticket| self.waiting.get(*ticket).is_some());
         let short = pool.queue.len() > self.config.hope(pool, now);
         let victim = own.or(pool.queue.back().copied().filter(|_| short));
-        let Some(ticket) = victim else { return self.pools.close_if_empty(hash) };
+        let Some(ticket) = victim else {
+            self.feed(now, hash, out);
+            return self.pools.close_if_empty(hash);
+        };
         if reason == Reason::NoCapacity && pool.is_alive() && self.config.patience {
             let until = now + pool.patience(now);
             return self.waiting.set_patience(ticket, Some(until));
         }
         self.end_wait(now, ticket, false, out);
         refuse(ticket, hash, reason, retry_after, out);
+        // Another call may have given its start to this one.
+        self.feed(now, hash, out);
+        self.pools.close_if_empty(hash);
     }
 }
 
