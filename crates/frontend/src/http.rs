@@ -104,11 +104,8 @@ where
 
 /// Answers on the caller's core, where that is quicker.
 async fn near(gate: &Arc<Gate>, caller: Option<usize>, message: Request<Incoming>) -> Answer {
-    let Some(core) = caller else {
-        let _running = gate.calls.enter();
-        return answer(gate, message).await;
-    };
     let running = gate.calls.enter();
+    let Some(core) = caller else { return answer(gate, message).await };
     let began = gate.clock.now();
     cores::called(running.number(), core);
     let answer = answer(gate, message).await;

@@ -52,6 +52,23 @@ pub(crate) struct Desk {
     envs: u64,
 }
 
+/// What a call was answered, once it was.
+pub(crate) fn reply_to(out: &[Output], ticket: Ticket) -> Option<Reply> {
+    out.iter().find_map(|output| {
+        let Output::Reply { ticket: to, reply } = output else { return None };
+        (*to == ticket).then_some(*reply)
+    })
+}
+
+/// Environments that were told to leave.
+pub(crate) fn retired(out: &[Output]) -> Vec<EnvId> {
+    let env = |output: &Output| {
+        let Output::Retire { env, .. } = output else { return None };
+        Some(*env)
+    };
+    out.iter().filter_map(env).collect()
+}
+
 impl Desk {
     pub(crate) fn new(memory_mb: u64) -> Desk {
         Desk::with(Config::default(), memory_mb)
@@ -100,17 +117,7 @@ impl Desk {
     }
 
     pub(crate) fn reply(&self, ticket: Ticket) -> Option<Reply> {
-        self.out.iter().find_map(|output| match output {
-            Output::Reply { ticket: to, reply } => (*to == ticket).then_some(*reply),
-            Output::Start { .. }
-            | Output::Retire { .. }
-            | Output::Report(_)
-            | Output::Tell { .. }
-            | Output::AskTokens { .. }
-            | Output::ReturnTokens { .. }
-            | Output::Transfer { .. }
-            | Output::Fact(_) => None,
-        })
+        reply_to(&self.out, ticket)
     }
 
     pub(crate) fn granted(&self, ticket: Ticket) -> Grant {
@@ -129,16 +136,9 @@ impl Desk {
 
     /// Takes the starts that were sent, and answers each with a new environment.
     pub(crate) fn starts(&mut self) -> Vec<(StartId, WorkerId)> {
-        let sent = |output: &Output| match output {
-            Output::Start { start, worker, .. } => Some((*start, *worker)),
-            Output::Reply { .. }
-            | Output::Retire { .. }
-            | Output::Report(_)
-            | Output::Tell { .. }
-            | Output::AskTokens { .. }
-            | Output::ReturnTokens { .. }
-            | Output::Transfer { .. }
-            | Output::Fact(_) => None,
+        let sent = |output: &Output| {
+            let Output::Start { start, worker, .. } = output else { return None };
+            Some((*start, *worker))
         };
         let found: Vec<_> = self.out.iter().filter_map(sent).collect();
         self.out.retain(|output| !matches!(output, Output::Start { .. }));
@@ -146,18 +146,7 @@ impl Desk {
     }
 
     pub(crate) fn retired(&self) -> Vec<EnvId> {
-        let retire = |output: &Output| match output {
-            Output::Retire { env, .. } => Some(*env),
-            Output::Reply { .. }
-            | Output::Start { .. }
-            | Output::Report(_)
-            | Output::Tell { .. }
-            | Output::AskTokens { .. }
-            | Output::ReturnTokens { .. }
-            | Output::Transfer { .. }
-            | Output::Fact(_) => None,
-        };
-        self.out.iter().filter_map(retire).collect()
+        retired(&self.out)
     }
 
     pub(crate) fn finish_start(&mut self, start: StartId, worker: WorkerId) -> EnvId {

@@ -165,16 +165,9 @@ fn given_away(desk: &mut Desk, f: &Arc<PoolKey>) -> (EnvId, Epoch) {
     let env = desk.stock(f, 1)[0].env;
     let ask = Word::Ask(Ask { hash: f.hash(), by: RingVersion(2), max: 1, askers: 0 });
     desk.tell(Input::Hear { from: OTHER, word: ask });
-    let sent = desk.take_out().into_iter().find_map(|output| match output {
-        Output::Transfer { epoch, .. } => Some(epoch),
-        Output::Reply { .. }
-        | Output::Start { .. }
-        | Output::Retire { .. }
-        | Output::Report(_)
-        | Output::Tell { .. }
-        | Output::AskTokens { .. }
-        | Output::ReturnTokens { .. }
-        | Output::Fact(_) => None,
+    let sent = desk.take_out().into_iter().find_map(|output| {
+        let Output::Transfer { epoch, .. } = output else { return None };
+        Some(epoch)
     });
     let left = sent.expect("it is idle").next();
     desk.tell(Input::Transferred { env, epoch: left, to: OTHER });

@@ -14,7 +14,7 @@ use model::{
     TargetReport, Trouble, VersionId, function::Architecture, limits,
 };
 
-use crate::desk::{WORKER, asked, offered, plain};
+use crate::desk::{WORKER, asked, offered, plain, reply_to, retired};
 
 fn key(class: Class) -> Arc<PoolKey> {
     Arc::new(PoolKey { version: VersionId::Published(1), class, ..plain("f") })
@@ -49,16 +49,8 @@ impl Desk {
         let from = self.out.len();
         self.book.handle(self.now, input, &mut self.out);
         for output in &self.out[from..] {
-            match output {
-                Output::Start { start, .. } => self.pending.push(*start),
-                Output::Reply { .. }
-                | Output::Retire { .. }
-                | Output::Report(_)
-                | Output::Tell { .. }
-                | Output::AskTokens { .. }
-                | Output::ReturnTokens { .. }
-                | Output::Transfer { .. }
-                | Output::Fact(_) => {}
+            if let Output::Start { start, .. } = output {
+                self.pending.push(*start);
             }
         }
     }
@@ -112,17 +104,7 @@ impl Desk {
     }
 
     fn answer(&self, ticket: Ticket) -> Option<Reply> {
-        self.out.iter().find_map(|output| match output {
-            Output::Reply { ticket: to, reply } => (*to == ticket).then_some(*reply),
-            Output::Start { .. }
-            | Output::Retire { .. }
-            | Output::Report(_)
-            | Output::Tell { .. }
-            | Output::AskTokens { .. }
-            | Output::ReturnTokens { .. }
-            | Output::Transfer { .. }
-            | Output::Fact(_) => None,
-        })
+        reply_to(&self.out, ticket)
     }
 
     fn run(&mut self) -> Grant {
@@ -142,50 +124,24 @@ impl Desk {
     }
 
     fn reports(&self) -> Vec<TargetReport> {
-        let report = |output: &Output| match output {
-            Output::Report(report) => Some(*report),
-            Output::Reply { .. }
-            | Output::Start { .. }
-            | Output::Retire { .. }
-            | Output::Tell { .. }
-            | Output::AskTokens { .. }
-            | Output::ReturnTokens { .. }
-            | Output::Transfer { .. }
-            | Output::Fact(_) => None,
+        let report = |output: &Output| {
+            let Output::Report(report) = output else { return None };
+            Some(*report)
         };
         self.out.iter().filter_map(report).collect()
     }
 
     fn retired(&self) -> Vec<RetireWhy> {
-        let why = |output: &Output| match output {
-            Output::Fact(Fact::Retired { why, .. }) => Some(*why),
-            Output::Fact(_)
-            | Output::Reply { .. }
-            | Output::Start { .. }
-            | Output::Retire { .. }
-            | Output::Report(_)
-            | Output::Tell { .. }
-            | Output::AskTokens { .. }
-            | Output::ReturnTokens { .. }
-            | Output::Transfer { .. } => None,
+        let why = |output: &Output| {
+            let Output::Fact(Fact::Retired { why, .. }) = output else { return None };
+            Some(*why)
         };
         self.out.iter().filter_map(why).collect()
     }
 
     /// Tells of each retired environment that it is gone.
     fn bury(&mut self) {
-        let retired = |output: &Output| match output {
-            Output::Retire { env, .. } => Some(*env),
-            Output::Reply { .. }
-            | Output::Start { .. }
-            | Output::Report(_)
-            | Output::Tell { .. }
-            | Output::AskTokens { .. }
-            | Output::ReturnTokens { .. }
-            | Output::Transfer { .. }
-            | Output::Fact(_) => None,
-        };
-        let gone: Vec<EnvId> = self.out.iter().filter_map(retired).collect();
+        let gone = retired(&self.out);
         self.out.clear();
         for env in gone {
             self.tell(Input::Gone { env });
